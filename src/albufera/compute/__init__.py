@@ -1,0 +1,1 @@
+"""Compute: batch jobs and sessions that run beside the data and carry nothing out."""

@@ -1,0 +1,1 @@
+"""Backends of the compute ports: the local bubblewrap sandbox."""

@@ -1,0 +1,1 @@
+"""F7: a protocol in, one service call out."""

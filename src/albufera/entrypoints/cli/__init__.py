@@ -1,0 +1,1 @@
+"""The command line `albufera`, one module per domain."""

@@ -1,0 +1,1 @@
+"""DICOMweb, always through the policy."""

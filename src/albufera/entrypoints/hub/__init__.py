@@ -1,0 +1,1 @@
+"""The hub's pages and API. Nothing here can reach an image."""

@@ -1,0 +1,1 @@
+"""F2: projects, roles, the policy, applications and the committee."""

@@ -1,0 +1,1 @@
+"""Backends of identity's ports."""

@@ -1,0 +1,1 @@
+"""Ingest: receive, de-identify, check, admit or quarantine."""

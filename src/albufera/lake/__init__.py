@@ -1,0 +1,1 @@
+"""The lake: immutable, de-identified series."""

@@ -1,0 +1,1 @@
+"""Stores for the lake; only ``bootstrap`` and the tests import them."""

@@ -1,0 +1,1 @@
+"""Alembic migrations: the steps from one version's tables to the next."""

@@ -1,0 +1,71 @@
+"""A wired node for tests, with people of every role in two projects."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from albufera.bootstrap.home import create_home
+from albufera.bootstrap.node import Node, open_node
+from albufera.entrypoints.cli.client import LocalTransport
+from albufera.entrypoints.node_app import create_node_app
+from albufera.governance.model import Role
+from albufera.identity.backends.argon2 import Argon2Hasher
+from albufera.kernel.actor import SYSTEM, Actor
+from albufera.kernel.database import Database, metadata
+from albufera.settings import Settings
+
+PASSWORD = "a password of some length"
+
+
+@dataclass
+class Town:
+    """A node with an operator and, in each of two projects, one person of each role.
+
+    `town.people["LUNG", Role.STEWARD]` is the actor; usernames are `lung.steward` and so on.
+    """
+
+    node: Node
+    operator: Actor
+    people: dict[tuple[str, Role], Actor]
+
+    def client(self, actor: Actor) -> httpx.Client:
+        """Return an HTTP client of the node's application, acting as `actor`."""
+        transport = LocalTransport(create_node_app(self.node), actor)
+        return httpx.Client(transport=transport, base_url="http://localhost")
+
+    def drain(self) -> None:
+        """Let the worker do everything that is due."""
+        self.node.worker().drain()
+
+
+def make_home(folder: Path) -> Settings:
+    """Make a home with all tables, without running the migrations (tests of those are apart)."""
+    settings = Settings(home=folder)
+    create_home(folder, "Test node", "http://127.0.0.1:8080")
+    database = Database(settings.database_url)
+    metadata.create_all(database.engine)
+    database.close()
+    return Settings(home=folder)
+
+
+@contextmanager
+def town(folder: Path, projects: tuple[str, ...] = ("LUNG", "BREAST")) -> Iterator[Town]:
+    """Open a node in a new home in `folder`, populated."""
+    node = open_node(make_home(folder), Argon2Hasher(memory_kibibytes=64, passes=1))
+    made = node.identity.create_user(SYSTEM, "admin", PASSWORD, is_operator=True)
+    operator = made.actor()
+    people: dict[tuple[str, Role], Actor] = {}
+    for code in projects:
+        node.projects.create(operator, code)
+        for role in Role:
+            username = f"{code.lower()}.{role.value}"
+            user = node.identity.create_user(SYSTEM, username, PASSWORD)
+            node.projects.give_role(operator, code, username, role)
+            people[code, role] = user.actor()
+    try:
+        yield Town(node, operator, people)
+    finally:
+        node.close()
