@@ -242,6 +242,21 @@ def test_an_interior_node_does_not_pass_for_a_leaf() -> None:
         merkle.verify_inclusion(leaf_hash(data), 0, 2, [right], node_hash(left, right))
 
 
+def test_a_proof_longer_than_the_tree_is_high_fails_even_if_its_hashes_join() -> None:
+    one, other = leaves(2)
+    with pytest.raises(ProofError, match="longer"):
+        merkle.verify_inclusion(one, 0, 1, [other], node_hash(other, one))
+    with pytest.raises(ProofError, match="shorter"):
+        merkle.verify_inclusion(one, 0, 3, [other], node_hash(one, other))
+
+
+def test_a_root_does_not_pass_for_that_of_a_larger_tree() -> None:
+    one, other = leaves(2)
+    merkle.verify_consistency(1, 2, [other], one, node_hash(one, other))
+    with pytest.raises(ProofError):
+        merkle.verify_consistency(1, 3, [other], one, node_hash(one, other))
+
+
 @given(st.integers(2, 130), st.data())
 def test_no_mutated_consistency_proof_verifies(size: int, data: st.DataObject) -> None:
     tree, first = leaves(size), data.draw(st.integers(1, size - 1))

@@ -342,7 +342,8 @@ def test_an_altered_message_is_refused(field: str, value: object) -> None:
 
 def test_a_message_with_more_or_fewer_fields_is_refused() -> None:
     message = sign_message(PAYLOAD, KEY, AT, NONCE)
-    for altered in ({**message, "extra": 1}, {"payload": PAYLOAD}, {}, [], None, "text"):
+    wrong: list[object] = [{**message, "extra": 1}, {"payload": PAYLOAD}, {}, [], None, "text"]
+    for altered in wrong:
         with pytest.raises(SignatureError, match="exactly the fields"):
             verify_message(altered, [KEY.verify_key])
 

@@ -261,6 +261,7 @@ def test_every_bundled_file_is_drawn_or_refused() -> None:
     assert all(o == "drawn" or o.endswith(".") for o in outcomes.values())
     assert len(drawn) >= 60
     assert "cannot be decoded here" in outcomes["MR_small_jpeg_ls_lossless.dcm"]
+    assert "12-bit JPEG" in outcomes["JPGExtended.dcm"]
     assert "holds no image" in outcomes["rtplan.dcm"]
 
 

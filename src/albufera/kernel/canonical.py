@@ -10,7 +10,7 @@ import binascii
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 MAX_INTEGER = 2**53 - 1
@@ -24,6 +24,10 @@ _ES_SMALLEST_PLAIN = -6
 """Decimal exponents between which ECMA-262 §6.1.6.1.20 writes a number without exponent."""
 
 
+_string = json.JSONEncoder(ensure_ascii=False).encode
+"""Writes a string, escaping what RFC 8785 §3.2.2.2 asks: quote, backslash, U+0000 to U+001F."""
+
+
 class CanonicalError(ValueError):
     """A value has no canonical JSON, or a text is not the JSON that we accept."""
 
@@ -34,8 +38,10 @@ def canonical_bytes(value: object) -> bytes:
     Raises:
         CanonicalError: the value is not I-JSON, or is nested deeper than `MAX_DEPTH`.
     """
+    out: list[str] = []
     try:
-        return "".join(_write(value, MAX_DEPTH)).encode()
+        _write(value, MAX_DEPTH, out)
+        return "".join(out).encode()
     except UnicodeEncodeError:
         raise CanonicalError(
             "A text holds half of a surrogate pair, which is not Unicode: correct the text."
@@ -100,23 +106,21 @@ def from_base64(text: str) -> bytes:
     return data
 
 
-def _write(value: object, depth: int) -> Iterator[str]:
-    if value is None:
-        yield "null"
-    elif value is True:
-        yield "true"
-    elif value is False:
-        yield "false"
-    elif isinstance(value, str):
-        yield _string(value)
+def _write(value: object, depth: int, out: list[str]) -> None:
+    if isinstance(value, str):
+        out.append(_string(value))
+    elif value is None:
+        out.append("null")
+    elif isinstance(value, bool):
+        out.append("true" if value else "false")
     elif isinstance(value, int):
-        yield _safe_integer(value)
+        out.append(_safe_integer(value))
     elif isinstance(value, float):
-        yield _number(value)
+        out.append(_number(value))
     elif isinstance(value, Mapping):
-        yield from _object(value, _deeper(depth))
+        _write_object(value, _deeper(depth), out)
     elif isinstance(value, list | tuple):
-        yield from _array(value, _deeper(depth))
+        _write_array(value, _deeper(depth), out)
     else:
         raise CanonicalError(
             f"{type(value).__name__} is not a JSON type: write it as a string or a number first."
@@ -129,22 +133,22 @@ def _deeper(depth: int) -> int:
     return depth - 1
 
 
-def _object(value: Mapping[str, object], depth: int) -> Iterator[str]:
+def _write_object(value: Mapping[str, object], depth: int, out: list[str]) -> None:
     separator = "{"
     for key in sorted(value, key=_utf16_order):
-        yield separator + _string(key) + ":"
-        yield from _write(value[key], depth)
+        out += (separator, _string(key), ":")
+        _write(value[key], depth, out)
         separator = ","
-    yield "{}" if separator == "{" else "}"
+    out.append("{}" if separator == "{" else "}")
 
 
-def _array(value: list[object] | tuple[object, ...], depth: int) -> Iterator[str]:
+def _write_array(value: Sequence[object], depth: int, out: list[str]) -> None:
     separator = "["
     for item in value:
-        yield separator
-        yield from _write(item, depth)
+        out.append(separator)
+        _write(item, depth, out)
         separator = ","
-    yield "[]" if separator == "[" else "]"
+    out.append("[]" if separator == "[" else "]")
 
 
 def _utf16_order(key: object) -> bytes:
@@ -152,11 +156,6 @@ def _utf16_order(key: object) -> bytes:
     if not isinstance(key, str):
         raise CanonicalError(f"A JSON key is a string, not {type(key).__name__}.")
     return key.encode("utf-16-be")
-
-
-def _string(value: str) -> str:
-    # json escapes exactly what RFC 8785 §3.2.2.2 asks: quote, backslash, U+0000 to U+001F
-    return json.dumps(str.__str__(value), ensure_ascii=False)
 
 
 def _safe_integer(value: int) -> str:

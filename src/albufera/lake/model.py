@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from albufera.kernel.errors import define
+from albufera.lake.layout import InstanceKey
 
 STUDY_NOT_FOUND = define(
     "study-not-found",
@@ -18,6 +20,24 @@ SERIES_NOT_FOUND = define(
     "There is no such series, or none that you may know of.",
     "Check the identifier; the study's page lists its series.",
 )
+INSTANCE_NOT_FOUND = define(
+    "instance-not-found",
+    404,
+    "There is no such instance, or none that you may know of.",
+    "Check the identifier; the series' metadata list its instances.",
+)
+NO_PICTURE = define(
+    "no-picture",
+    415,
+    "No picture can be drawn of this image.",
+    "The message says why; the object itself is unharmed.",
+)
+PICTURES_BUSY = define(
+    "pictures-busy", 503, "Too many pictures are being drawn.", "Ask again in a few seconds."
+)
+
+MAX_AGE = 90
+"""Ages above are recorded as this one: so old a person could be recognized by it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +81,10 @@ class Series:
     byte_count: int
     created_at: datetime
 
+    def key(self, instance_uid: str) -> InstanceKey:
+        """The key under which the store holds an instance of this series."""
+        return InstanceKey(self.project_id, self.series_uid, instance_uid)
+
 
 @dataclass(frozen=True)
 class Study:
@@ -76,3 +100,69 @@ class Study:
     age: int | None
     sex: str
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """A study with what the reader may see of its series: counts, bytes and modalities."""
+
+    study: Study
+    modalities: tuple[str, ...]
+    series_count: int
+    instance_count: int
+    byte_count: int
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An instance whose bytes the store holds, with what its subject, study and series are.
+
+    `date` is ISO 8601 (empty when not stated), `age` in years, `slice_thickness` in millimetres.
+    """
+
+    subject: str
+    sex: str
+    study_uid: str
+    date: str
+    study_description: str
+    age: int | None
+    series_uid: str
+    modality: str
+    body_part: str
+    description: str
+    manufacturer: str
+    model: str
+    number: int | None
+    rows: int | None
+    columns: int | None
+    slice_thickness: float | None
+    instance: Instance
+
+
+class Indexing(StrEnum):
+    """What became of an arrival in the index."""
+
+    NEW = "new"
+    THERE = "there"
+    OTHER_CONTENT = "other-content"
+    OTHER_STUDY = "other-study"
+    OTHER_SUBJECT = "other-subject"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One picture of a series: a frame (counted from 0) of an instance."""
+
+    instance_uid: str
+    frame: int
+
+
+@dataclass(frozen=True)
+class StudyFilter:
+    """What a list of studies is narrowed to; None does not narrow. `text` is of descriptions."""
+
+    project_id: str | None = None
+    collection_id: str | None = None
+    subject: str | None = None
+    modality: str | None = None
+    text: str | None = None

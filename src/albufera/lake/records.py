@@ -1,5 +1,6 @@
 """Tables of subjects, studies and series. The row is the series; instances are packed into it."""
 
+import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Sequence
@@ -7,6 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
 
 from albufera.kernel.database import Instant, metadata
 from albufera.lake.model import Instance, Series, Study
@@ -131,3 +134,21 @@ def to_study(row: sa.Row[Any]) -> Study:
         sex=row.sex,
         created_at=row.created_at,
     )
+
+
+def content_digest(instances: Iterable[Instance]) -> str:
+    """SHA-256 (hexadecimal) of what a series holds: a line `<sha256>  <instance UID>` for each
+    instance, ordered by UID, as `sha256sum` would write it."""
+    lines = sorted((item.instance_uid, item.sha256) for item in instances)
+    content = "".join(f"{digest}  {uid}\n" for uid, digest in lines)
+    return hashlib.sha256(content.encode("ascii")).hexdigest()
+
+
+def insert_missing(connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert the rows whose unique key is not there yet.
+
+    Another transaction that inserts one of them meanwhile makes this one wait for its end.
+    """
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    if rows:
+        connection.execute(dialect.insert(table).on_conflict_do_nothing(), list(rows))

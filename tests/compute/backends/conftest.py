@@ -4,11 +4,19 @@ from pathlib import Path
 
 import pytest
 
+from albufera.compute.backends.bubblewrap import BubblewrapRunner
+from albufera.compute.ports import Runner
 from tests.compute.backends.laboratory import Laboratory, require_sandbox
 
 
-@pytest.fixture
-def laboratory(tmp_path: Path) -> Laboratory:
-    """A host to attack, with a runner."""
+@pytest.fixture(scope="session")
+def runner() -> Runner:
+    """The runner under attack; skips (in CI: fails) where it cannot be had."""
     require_sandbox()
-    return Laboratory(tmp_path)
+    return BubblewrapRunner()
+
+
+@pytest.fixture
+def laboratory(tmp_path: Path, runner: Runner) -> Laboratory:
+    """A host to attack."""
+    return Laboratory(tmp_path, runner)

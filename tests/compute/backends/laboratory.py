@@ -5,13 +5,12 @@ import os
 import shutil
 import textwrap
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from albufera.compute.backends.bubblewrap import BubblewrapRunner
 from albufera.compute.backends.seccomp import this_architecture
 from albufera.compute.backends.syscalls import RULES
 from albufera.compute.ports import Launch, Limits, Mount, Phase, Runner, RunResult
@@ -65,7 +64,7 @@ class Laboratory:
     """A host folder: `lake/granted` is shown to runs, `lake/neighbour` and `secret` are not."""
 
     root: Path
-    runner: Runner = field(default_factory=BubblewrapRunner)
+    runner: Runner
     runs: int = 0
 
     def __post_init__(self) -> None:

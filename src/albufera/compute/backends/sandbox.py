@@ -1,6 +1,7 @@
 """The sandbox: what a run sees, as arguments to bubblewrap, and the process that holds it."""
 
 import contextlib
+import fcntl
 import math
 import os
 import shutil
@@ -30,6 +31,7 @@ PROC_SHOWN = frozenset(
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
 TERMINAL = {"tty": (5, 0)}
 SMALLEST_TMPFS = 16 * 2**20
+PIPE_BYTES = 2**20  # the most an ordinary user may ask for (pipe(7), pipe-max-size)
 
 
 @dataclass
@@ -58,6 +60,8 @@ def spawn(
     standard input and the pipes: neither variables nor descriptors.
     """
     output, output_end = os.pipe()
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     status, status_end = os.pipe()
     input_end, nothing = os.pipe()
     os.close(nothing)  # an empty pipe: /dev/null of the host could be chmod-ed through it
@@ -175,7 +179,8 @@ def _devices(launch: Launch) -> list[str]:
 def _own_devices(run_dir: Path) -> list[Path]:
     """Device nodes of the run's own, where the host's belong to the node's user: root.
 
-    An owner may change their mode, for the whole machine. (A read-only mount would be simpler; bubblewrap makes such a mount nodev.)
+    An owner may change their mode, for the whole machine. (A read-only mount would be simpler;
+    bubblewrap makes such a mount nodev.)
     """
     if Path("/dev/null").stat().st_uid != os.geteuid():
         return []

@@ -17,10 +17,15 @@ DELIMITER_GROUP = 0xFFFE
 LONG_VALUE = 0xFFFE
 """The longest value that an explicit VR with a 16-bit length can hold."""
 
-LONG_VRS = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
-TEXT_VRS = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"])
-BINARY_VRS = frozenset(["AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "UN", "US", "UV"])
-FRAGMENT_VRS = frozenset(["OB", "OD", "OF", "OL", "OV", "OW"])
+
+def _vrs(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+LONG_VRS = _vrs("OB OD OF OL OV OW SQ SV UC UN UR UT UV")
+TEXT_VRS = _vrs("AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT")
+BINARY_VRS = _vrs("AT FD FL OB OD OF OL OV OW SL SS SV UL UN US UV")
+FRAGMENT_VRS = _vrs("OB OD OF OL OV OW")
 VRS = TEXT_VRS | BINARY_VRS | {"SQ"}
 _VR_NAMES = {vr.encode("ascii"): vr for vr in VRS}
 
@@ -51,7 +56,8 @@ class Encoding:
         group, number = struct.unpack_from(self.order + "HH", buffer, at)
         tag = group << 16 | number
         if self.implicit or group == DELIMITER_GROUP:
-            return Element(tag, "", *struct.unpack_from(self.order + "L", buffer, at + 4), at, at + 8)
+            (length,) = struct.unpack_from(self.order + "L", buffer, at + 4)
+            return Element(tag, "", length, at, at + 8)
         vr = _VR_NAMES.get(bytes(buffer[at + 4 : at + 6]))
         if vr is None:
             raise unreadable("bad-vr")

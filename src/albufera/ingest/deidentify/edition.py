@@ -91,9 +91,8 @@ def _entries(tree: ast.Module) -> Iterator[tuple[str, tuple[int, ...]]]:
 def names_in(path: Path) -> dict[str, str]:
     """Tag → name, from a table with the columns Group, Element and Name."""
     with path.open(encoding="utf-8", newline="") as lines:
-        return {
-            (line["Group"] + line["Element"]).lower(): line["Name"] for line in csv.DictReader(lines)
-        }
+        rows = csv.DictReader(lines)
+        return {(row["Group"] + row["Element"]).lower(): row["Name"] for row in rows}
 
 
 def build(arguments: argparse.Namespace) -> None:

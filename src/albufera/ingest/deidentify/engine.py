@@ -9,7 +9,6 @@ from typing import BinaryIO
 from pydicom import Dataset
 
 from albufera.ingest.deidentify import header, pixels
-from albufera.ingest.deidentify.codec import Element
 from albufera.ingest.deidentify.errors import unreadable
 from albufera.ingest.deidentify.facts import Facts, Original, original, sop_class
 from albufera.ingest.deidentify.keys import ProjectKey
@@ -21,7 +20,7 @@ from albufera.ingest.deidentify.rewrite import Parts, Rewriter, assemble
 from albufera.ingest.deidentify.rules import Rules
 from albufera.ingest.deidentify.screening import screen
 from albufera.ingest.deidentify.source import Source
-from albufera.ingest.deidentify.walker import PIXEL_TAGS, Walker
+from albufera.ingest.deidentify.walker import Walker
 
 
 @dataclass(frozen=True)
@@ -88,22 +87,23 @@ class _Cleaning:
         self._opened = opened
         self._encoding = opened.encoding
         self._walker = Walker(opened.source)
-        self._elements, self._stop = self._walker.top_level(opened.start, opened.encoding)
+        self._elements, self._pixels = self._walker.top_level(opened.start, opened.encoding)
         self._facts = Facts(self._elements, opened.encoding, self._walker)
         self._sop_class = sop_class(self._facts)
         self._original = original(self._facts)
         self._subject = key.pseudonym(self._original.subject)
-        self._rewriter = Rewriter(rules, key, key.day_shift(self._original.subject))
+        days = key.day_shift(self._original.subject)
+        self._rewriter = Rewriter(rules, key, days, self._facts.character_set)
 
     def run(self, target: Target) -> Cleaned:
-        element = self._pixel_element()
+        element = self._pixels
         syntax = self._opened.transfer_syntax
         screen(self._facts, self._sop_class, self._profile)
         pixels.check(element, self._facts, self._sop_class, syntax)
         instance = self._key.uid(self._original.sop_uid)
         head = write_head(self._sop_class, instance, syntax) + self._clean_header()
         splice = None if element is None else Splice(self._opened.source, element, self._encoding)
-        self._opened.source.buffer = bytearray()
+        self._opened.source.buffer.clear()
         target.write(head)
         length, copied = len(head), None
         if splice is not None:
@@ -124,13 +124,6 @@ class _Cleaning:
             header_bytes=head,
         )
 
-    def _pixel_element(self) -> Element | None:
-        source = self._opened.source
-        if self._stop >= len(source.buffer):
-            return None
-        element = self._walker.element(self._stop, self._encoding)
-        return element if element.tag in PIXEL_TAGS else None
-
     def _clean_header(self) -> bytes:
         parts = self._rewriter.top_level(self._elements, self._encoding, self._walker)
         record(parts, self._profile, self._subject, self._encoding)
@@ -147,8 +140,8 @@ class _Cleaning:
     def _clean_tail(self, rest: Source, target: Target) -> int:
         """Clean what follows the pixels; nothing of it is copied unseen."""
         walker = Walker(rest)
-        elements, stop = walker.top_level(0, self._encoding)
-        if any(element.tag < PIXEL_DATA for element, _ in elements) or not rest.at_end(stop):
+        elements, more_pixels = walker.top_level(0, self._encoding)
+        if more_pixels is not None or any(element.tag < PIXEL_DATA for element, _ in elements):
             raise unreadable("out-of-order")
         tail = self._checked(self._rewriter.top_level(elements, self._encoding, walker))
         if tail:

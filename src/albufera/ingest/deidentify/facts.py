@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from albufera.ingest.deidentify.codec import UNDEFINED, Element, Encoding
 from albufera.ingest.deidentify.errors import unreadable
 from albufera.ingest.deidentify.values import MAX_TEXT, MAX_UID_LENGTH, decode
+from albufera.ingest.deidentify.values import character_set as clean_character_set
 from albufera.ingest.deidentify.walker import Walker
 
 
@@ -30,9 +31,14 @@ class Facts:
             return b""
         return bytes(self._buffer[span[0].value : min(span[1], span[0].value + MAX_TEXT)])
 
+    @property
+    def character_set(self) -> str:
+        """Specific Character Set, in defined terms."""
+        return (clean_character_set(self.raw(0x00080005)) or b"").decode("ascii")
+
     def text(self, tag: int) -> str:
         """A value as text without padding, in the object's character set."""
-        return decode(self.raw(tag), decode(self.raw(0x00080005))).strip(" \0")
+        return decode(self.raw(tag), self.character_set).strip(" \0")
 
     def terms(self, tag: int) -> tuple[str, ...]:
         """The values of a CS attribute, in capitals."""

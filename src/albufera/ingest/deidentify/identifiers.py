@@ -50,6 +50,13 @@ WHOLE_TAGS = frozenset(
         0x00380010,  # Admission ID
     }
 )
+PLACE_TAGS = frozenset({0x00080080, 0x00080081})
+MAKER_TAGS = frozenset({0x00080070, 0x00081090})
+"""Manufacturer and its model: a maker's test scan names the maker as the institution."""
+
+COUNTING = b"012345678901234567890"
+"""Numbers that are part of this are placeholders; as series numbers they say nothing."""
+
 IDENTIFYING_TAGS = NAME_TAGS | WHOLE_TAGS
 OTHER_PATIENT_IDS = 0x00101002
 """A removed sequence that is read first, because it holds identifiers to look for."""
@@ -79,18 +86,20 @@ class Identifiers:
 
     def __init__(self) -> None:
         self._needles: set[bytes] = set()
+        self._places: set[bytes] = set()
 
     def note(self, tag: int, value: bytes) -> None:
         """Remember what an identifying attribute held."""
         for part in value[: 64 * 1024].split(b"\\"):
             words = _SEPARATORS.split(part) if tag in NAME_TAGS else [part]
             for word in words:
-                self._add(word.strip(b" \0").upper())
+                if self._is_telling(word := word.strip(b" \0").upper()):
+                    (self._places if tag in PLACE_TAGS else self._needles).add(word)
 
-    def _add(self, word: bytes) -> None:
+    def _is_telling(self, word: bytes) -> bool:
+        room = len(self._needles) + len(self._places) < MOST_NEEDLES
         usable = SHORTEST <= len(word) <= LONGEST and len(set(word)) > 1
-        if usable and word not in COMMON_WORDS and len(self._needles) < MOST_NEEDLES:
-            self._needles.add(word)
+        return room and usable and word not in COMMON_WORDS
 
     def check(self, header: bytes, encoding: Encoding, walker: Walker) -> None:
         """Look for the originals in the cleaned data set `header`, which `walker` walks.
@@ -98,29 +107,27 @@ class Identifiers:
         Raises:
             Unclean: `identifier-survived`, naming the attribute.
         """
-        if not self._needles:
+        wanted = self._needles | self._places
+        if not wanted:
             return
-        anywhere = b"|".join(re.escape(needle) for needle in sorted(self._needles))
+        anywhere = b"|".join(re.escape(needle) for needle in sorted(wanted))
         if re.search(anywhere, header, re.IGNORECASE) is None:
             return
         for tag, vr, value in leaves(walker, 0, len(header), encoding):
-            if tag not in WRITTEN_BY_US and self._survives(vr, value):
+            if tag in WRITTEN_BY_US or vr in _NEVER or vr in _COUNTS:
+                continue
+            needles = self._needles if tag in MAKER_TAGS else wanted
+            if any(_is_survivor(needle, vr, value.upper()) for needle in needles):
                 raise unclean("identifier-survived", keyword_for_tag(tag) or f"{tag:08X}")
-
-    def _survives(self, vr: str, value: bytes) -> bool:
-        if vr in _NEVER or vr in _COUNTS:
-            return False
-        shown = value.upper()
-        for needle in self._needles:
-            if needle in shown and _is_survivor(needle, vr, shown):
-                return True
-        return False
 
 
 def _is_survivor(needle: bytes, vr: str, shown: bytes) -> bool:
+    if needle not in shown:
+        return False
     whole = rb"(?<![0-9A-Z])" + re.escape(needle) + rb"(?![0-9A-Z])"
     if vr in _NUMERIC:
-        return len(needle) >= DISTINCTIVE and re.search(whole, shown) is not None
+        telling = len(needle) >= DISTINCTIVE and needle not in COUNTING
+        return telling and re.search(whole, shown) is not None
     if vr in TEXT_VRS:
         return len(needle) >= DISTINCTIVE or re.search(whole, shown) is not None
     return len(needle) >= DISTINCTIVE

@@ -73,7 +73,5 @@ class Profile:
 BASIC = Profile("basic")
 """The Basic Profile alone: dates emptied or replaced, patient characteristics gone."""
 
-RESEARCH = Profile(
-    "research", frozenset({Option.MODIFIED_DATES, Option.PATIENT_CHARACTERISTICS})
-)
+RESEARCH = Profile("research", frozenset({Option.MODIFIED_DATES, Option.PATIENT_CHARACTERISTICS}))
 """The default of a project: dates shifted per subject; sex, age, size and weight retained."""

@@ -38,12 +38,13 @@ def assemble(parts: Parts) -> bytes:
 class Rewriter:
     """Cleans the data sets of one object; `counts` says how many elements met which action."""
 
-    def __init__(self, rules: Rules, key: ProjectKey, days: int) -> None:
+    def __init__(self, rules: Rules, key: ProjectKey, days: int, character_set: str = "") -> None:
         self.counts: Counter[str] = Counter()
         self.identifiers = Identifiers()
         self._rules = rules
         self._key = key
         self._changes = changes(key, days)
+        self._character_set = character_set
         self._written = 0
 
     def top_level(
@@ -87,14 +88,18 @@ class Rewriter:
         self, element: Element, end: int, ruling: Ruling, encoding: Encoding, walker: Walker
     ) -> bytes | None:
         if element.length == UNDEFINED:
-            return None if ruling.treatment is Treatment.KEEP else self._basic(element, ruling, encoding)
+            return (
+                None
+                if ruling.treatment is Treatment.KEEP
+                else self._basic(element, ruling, encoding)
+            )
         old = walker.source.buffer[element.value : end]
         if ruling.treatment is Treatment.KEEP:
             return self._kept(element, ruling, encoding, old)
         if ruling.treatment is Treatment.PATIENT_ID:
             new: bytes | None = self._pseudonym(bytes(old))
         elif ruling.treatment in (Treatment.EMPTY, Treatment.DUMMY):
-            return self._basic(element, ruling, encoding, ruling.treatment)
+            return self._basic(element, ruling, encoding)
         else:
             new = self._changes[ruling.treatment](bytes(old))
         if new is None:
@@ -110,11 +115,10 @@ class Rewriter:
             vr = ruling.vr
         return encoding.write(element.tag, vr, value)
 
-    def _basic(
-        self, element: Element, ruling: Ruling, encoding: Encoding, treatment: Treatment | None = None
-    ) -> bytes | None:
-        """The Basic Profile's action, where the option's cannot be taken."""
-        action = treatment or ruling.fallback
+    def _basic(self, element: Element, ruling: Ruling, encoding: Encoding) -> bytes | None:
+        """The Basic Profile's action: the ruling's own, or the one behind an option's."""
+        simple = ruling.treatment in (Treatment.EMPTY, Treatment.DUMMY)
+        action = ruling.treatment if simple else ruling.fallback
         if action is Treatment.EMPTY:
             return encoding.write(element.tag, ruling.vr, b"")
         if action is Treatment.DUMMY:
@@ -123,7 +127,7 @@ class Rewriter:
         return None
 
     def _pseudonym(self, original: bytes) -> bytes:
-        text = decode(original).strip(" \0")
+        text = decode(original, self._character_set).strip(" \0")
         return self._key.pseudonym(text).encode("ascii") if text else b""
 
     def _sequence(

@@ -13,7 +13,7 @@ emptied; dates and UIDs without a row are treated as if they had one.
 from enum import Enum, auto
 from typing import NamedTuple
 
-from pydicom.datadict import DicomDictionary, dictionary_VR
+from pydicom.datadict import DicomDictionary, dictionary_VR  # type: ignore[attr-defined]
 
 from albufera.ingest.deidentify.codec import BINARY_VRS, TEXT_VRS
 from albufera.ingest.deidentify.profile import Option, Profile
@@ -58,6 +58,7 @@ class Ruling(NamedTuple):
 
 
 PATIENT_ID = 0x00100020
+LENGTH_TO_END = 0x00080001
 CHARACTER_SET = 0x00080005
 REMOVED_GROUPS = frozenset({0x0000, 0x0002})
 """Command and file meta elements: they have no place in a stored data set (PS3.10 §7.1)."""
@@ -139,7 +140,7 @@ class Rules:
     def _rule(self, tag: int, written: str) -> Ruling:
         group, listed = tag >> 16, dictionary_vr(tag)
         row = self._table.row(tag)
-        if not tag & 0xFFFF or group in REMOVED_GROUPS:
+        if not tag & 0xFFFF or group in REMOVED_GROUPS or tag == LENGTH_TO_END:
             return Ruling(Treatment.REMOVE, "X", "")
         if group >> 8 in (0x50, 0x60, 0x7F) and (group != 0x7FE0 or tag in PIXEL_TAGS):  # noqa: PLR2004
             return Ruling(Treatment.REMOVE, "X", "")
@@ -177,7 +178,9 @@ class Rules:
             return Ruling(Treatment.EMPTY, "Z", vr)
         if vr == "UI":
             keep = tag in CLASS_UID_TAGS
-            return Ruling(Treatment.CLASS_UID if keep else Treatment.UID, "kept" if keep else "U", vr)
+            return Ruling(
+                Treatment.CLASS_UID if keep else Treatment.UID, "kept" if keep else "U", vr
+            )
         if vr in _SHIFTED:
             if Option.MODIFIED_DATES in self._profile.options:
                 return Ruling(_SHIFTED[vr], "C", vr, Treatment.EMPTY)

@@ -47,7 +47,14 @@ class Source:
 
     def at_end(self, position: int) -> bool:
         """Whether the input has no byte at `position`, which the buffer must reach."""
-        return position >= len(self.buffer) and not self._grow(CHUNK)
+        return not self.reaches(position + 1)
+
+    def reaches(self, end: int) -> bool:
+        """Whether the input has at least `end` bytes; the buffer is filled as far as it can."""
+        while len(self.buffer) < end:
+            if not self._grow(CHUNK):
+                return False
+        return True
 
     def _grow(self, wanted: int) -> bool:
         chunk = self._read(wanted)

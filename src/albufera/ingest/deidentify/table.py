@@ -31,7 +31,7 @@ class Row:
     name: str
     basic: str
     """The code of the Basic Profile column: X, Z, D, U or a compound such as X/Z/D."""
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Option column → K (keep) or C (clean); an absent column means the Basic Profile holds."""
     since: str = ""
     """The edition this row was added in, where that is later than the base edition."""

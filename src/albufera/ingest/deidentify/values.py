@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from pydicom.charset import python_encoding
-from pydicom.uid import UID_dictionary
+from pydicom.uid import UID_dictionary  # type: ignore[attr-defined]
 
 from albufera.ingest.deidentify.dates import keep_offset, keep_time, shift_date, shift_datetime
 from albufera.ingest.deidentify.keys import ProjectKey
@@ -26,8 +26,9 @@ Change = Callable[[bytes], bytes | None]
 
 def decode(value: bytes, character_set: str = "") -> str:
     """Text of a value; bytes that the character set cannot explain are read as Latin-1."""
+    first = character_set.split("\\", maxsplit=1)[0].strip()
     try:
-        return value.decode(python_encoding.get(character_set.split("\\", maxsplit=1)[0].strip(), "ascii"))
+        return value.decode(python_encoding.get(first, "ascii"))
     except (UnicodeDecodeError, LookupError):
         return value.decode("latin-1")
 

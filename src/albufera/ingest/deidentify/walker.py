@@ -12,7 +12,7 @@ from albufera.ingest.deidentify.codec import (
     Encoding,
 )
 from albufera.ingest.deidentify.errors import unreadable
-from albufera.ingest.deidentify.source import Source
+from albufera.ingest.deidentify.source import COPY_CHUNK, Source
 
 MAX_DEPTH = 32
 MAX_ELEMENTS = 2_000_000
@@ -117,20 +117,22 @@ class Walker:
                 return element.value
             at = self.end_of(element, encoding, depth, limit)
 
-    def top_level(self, at: int, encoding: Encoding) -> tuple[list[tuple[Element, int]], int]:
-        """The elements from `at` up to the pixels or the end, each with its end; and that place.
+    def top_level(
+        self, at: int, encoding: Encoding
+    ) -> tuple[list[tuple[Element, int]], Element | None]:
+        """The elements from `at` up to the pixels or the end, each with its end; and the pixel
+        element, whose value is left unread, or None.
 
         Raises:
             Unreadable: those of `end_of`, and `duplicate-element`.
         """
         found: dict[int, tuple[Element, int]] = {}
         while not self.source.at_end(at):
+            if self._is_padding(at):
+                break
             element = self.element(at, encoding)
             if element.tag in PIXEL_TAGS:
-                break
-            if element.tag == 0 and element.length == 0:
-                self._expect_zeros(at)
-                break
+                return list(found.values()), element
             end = self.end_of(element, encoding, 0, None)
             if element.tag in found:
                 raise unreadable("duplicate-element")
@@ -138,12 +140,20 @@ class Walker:
                 raise unreadable("too-many-elements")
             found[element.tag] = (element, end)
             at = end
-        return list(found.values()), at
+        return list(found.values()), None
 
-    def _expect_zeros(self, at: int) -> None:
-        """Zeros after the data set are padding of the medium; anything else is damage."""
-        rest = self.source.rest_from(at)
-        while chunk := rest.take(1024 * 1024):
+    def _is_padding(self, at: int) -> bool:
+        """Zeros up to the end of the file: padding of the medium, not part of the data set.
+
+        Raises:
+            Unreadable: `bad-length`: it began with zeros but something follows them.
+        """
+        source = self.source
+        source.reaches(at + 8)
+        if any(source.buffer[at : at + 8]):
+            return False
+        rest = source.rest_from(at)
+        while chunk := rest.take(COPY_CHUNK):
             if chunk.count(0) != len(chunk):
                 raise unreadable("bad-length")
-        self.source.size = at
+        return True

@@ -156,7 +156,13 @@ def _decode(path: Path, header: Dataset, frame: int) -> npt.NDArray[Any]:
         raise Undrawable(f"Images stored as {syntax.name[:80]} cannot be decoded here.")
     if syntax == DeflatedExplicitVRLittleEndian:
         return pixel_array(pydicom.dcmread(path), index=frame)
-    return pixel_array(path, index=frame)
+    try:
+        return pixel_array(path, index=frame)
+    except RuntimeError as error:  # pydicom's word for "every decoder refused"
+        raise Undrawable(
+            f"The decoder here cannot read these {syntax.name[:80]} data: they are damaged, or of "
+            "a kind it does not know, such as 12-bit JPEG."
+        ) from error
 
 
 def _colour(pixels: npt.NDArray[Any], header: Dataset, photometric: str) -> Bytes:
