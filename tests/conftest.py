@@ -9,11 +9,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 
 import albufera
 from albufera.kernel.database import Database, metadata
+
+hypothesis.settings.register_profile("albufera", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("albufera")
 
 ON_CI = os.environ.get("CI") == "true"
 REAL_IMAGES = Path(
@@ -22,7 +26,7 @@ REAL_IMAGES = Path(
 )
 
 for _module in pkgutil.walk_packages(albufera.__path__, "albufera."):
-    if _module.name.rpartition(".")[2] in {"records", "outbox"}:
+    if _module.name.rpartition(".")[2] in {"records", "outbox", "idempotency"}:
         importlib.import_module(_module.name)
 
 

@@ -80,6 +80,13 @@ def test_two_events_cannot_share_a_verb() -> None:
     assert REGISTRY["user.created"] is identity_events.UserCreated
 
 
+@pytest.mark.parametrize("value", ["free text", "José", "x" * 257, "a\nb", 2**60, 1.5, True])
+def test_an_event_takes_no_free_text_and_no_odd_numbers(value: object) -> None:
+    event = identity_events.UserCreated(user_id=value)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no identifier or count"):
+        event.subjects()
+
+
 @given(st.lists(st.integers(0, 999), unique=True, max_size=30), st.integers(1, 7))
 def test_pages_show_every_item_once(items: list[int], limit: int) -> None:
     ordered = sorted(items)

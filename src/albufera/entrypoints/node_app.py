@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 from albufera import __version__
 from albufera.bootstrap.node import Node
 from albufera.entrypoints.api import routes as api_routes
+from albufera.entrypoints.api.idempotency import Idempotency
 from albufera.entrypoints.http import BodyLimit, SecurityHeaders, problem_of
 from albufera.entrypoints.web import routes as web_routes
 from albufera.entrypoints.web.rendering import error_page, wants_page
@@ -36,6 +37,7 @@ def create_node_app(node: Node) -> FastAPI:
     app.add_api_route("/healthz", health, include_in_schema=False)
     for failure in (Refusal, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(failure, answer_failure)
+    app.add_middleware(Idempotency, database=node.database)
     app.add_middleware(BodyLimit, limit=node.settings.web.max_upload_bytes)
     app.add_middleware(SecurityHeaders)
     return app

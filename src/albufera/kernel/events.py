@@ -10,6 +10,9 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import ClassVar
 
+MAX_SUBJECT = 256
+MAX_NUMBER = 2**53 - 1
+
 _registry: dict[str, type["Event"]] = {}
 REGISTRY: Mapping[str, type["Event"]] = MappingProxyType(_registry)
 """Every event class of the product by its verb."""
@@ -32,4 +35,18 @@ class Event:
     def subjects(self) -> dict[str, str | int]:
         """Return what the event is about: every field but the project, Nones left out."""
         pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {k: v for k, v in pairs if k != "project_id" and v is not None}
+        found = {k: v for k, v in pairs if k != "project_id" and v is not None}
+        for name, value in found.items():
+            _check_subject(self.verb, name, value)
+        return found
+
+
+def _check_subject(verb: str, name: str, value: object) -> None:
+    """Raise ValueError for what the log could not take: only visible ASCII and whole numbers."""
+    if isinstance(value, str):
+        fine = len(value) <= MAX_SUBJECT and value.isascii() and (value + "x").isprintable()
+        fine = fine and " " not in value
+    else:
+        fine = type(value) is int and abs(value) <= MAX_NUMBER
+    if not fine:
+        raise ValueError(f"the event {verb} carries in {name!r} what is no identifier or count")

@@ -83,7 +83,9 @@ def test_a_user_namespace_cannot_be_made(laboratory: Laboratory) -> None:
 
 
 def test_user_namespaces_are_switched_off_even_without_the_filter(laboratory: Laboratory) -> None:
-    options = view(laboratory.launch("true"), this_interpreter())
+    launch = laboratory.launch("true")
+    launch.run_dir.mkdir()
+    options = view(launch, this_interpreter())
     command = ["bwrap", *options, "--", "unshare", "-U", "true"]
     assert "--seccomp" not in command
     tried = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -34,9 +34,12 @@ def image(**attributes: Any) -> Dataset:
     dataset.PixelRepresentation = 0
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.PixelData = bytes(range(32))
-    dataset["PixelData"].VR = "OW"
     for keyword, value in attributes.items():
         setattr(dataset, keyword, value)
+    for keyword in [keyword for keyword, value in attributes.items() if value is None]:
+        delattr(dataset, keyword)
+    if "PixelData" in dataset:
+        dataset["PixelData"].VR = "OW"
     return dataset
 
 
@@ -44,8 +47,8 @@ def encode(dataset: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> b
     """The object as a file."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = transfer_syntax
-    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", CT)
-    meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID", INSTANCE)
+    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID") or CT
+    meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID") or INSTANCE
     dataset.file_meta = meta
     dataset.preamble = b"II*\0" + b"x" * 124
     buffer = io.BytesIO()

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from albufera.compute.backends.processes import started_at
 from albufera.compute.ports import (
     EndReason,
     Launch,
@@ -139,11 +138,12 @@ class RunDirectory:
         """Whether somebody asked the run to end."""
         return self._cancel.exists()
 
-    def write_supervisor(self, control_groups: list[str], first: int | None) -> None:
+    def write_supervisor(
+        self, control_groups: list[str], first: tuple[int, int | None] | None
+    ) -> None:
         """Record the living supervisor, the control groups it made, and the sandbox's first
         process (id and start time), without which no process of the sandbox lives."""
-        value: dict[str, Any] = {"pid": os.getpid(), "control_groups": control_groups}
-        value["first_process"] = [first, started_at(first)] if first is not None else None
+        value = {"pid": os.getpid(), "control_groups": control_groups, "first_process": first}
         _write_atomic(self.path / "supervisor.json", json.dumps(value))
 
     def supervisor(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 from albufera.compute.backends import cgroups
 from albufera.compute.backends.disk import DiskWatch, Unmeasurable
 from albufera.compute.backends.log import BoundedLog
-from albufera.compute.backends.processes import ProcessTree, apply_resource_limits
+from albufera.compute.backends.processes import ProcessTree, apply_resource_limits, started_at
 from albufera.compute.backends.rundir import RunDirectory
 from albufera.compute.backends.sandbox import Sandbox, spawn
 from albufera.compute.ports import EndReason, Launch, RunResult, Usage
@@ -47,6 +47,7 @@ class Supervision:
         self._began = time.monotonic()
         self._usage_at = 0.0
         self._status = b""
+        self._first: tuple[int, int | None] | None = None
         self._disk = DiskWatch(
             (launch.work, launch.outputs, launch.home),
             launch.limits.disk_bytes,
@@ -77,9 +78,10 @@ class Supervision:
         self._group.follow(sandbox.process.pid)
         self._disk.start()
         ended = self._watch(sandbox)
-        if ended is not None:
-            self._kill(sandbox)
+        sandbox.process.kill()
         sandbox.process.wait()
+        self._note_status(_read(sandbox.status, CHUNK))
+        self._kill_first()
         reap_all()
         self._drain(sandbox)
         self._disk.look()
@@ -121,10 +123,14 @@ class Supervision:
         data = _read(sandbox.status, CHUNK)
         if data == b"":
             selector.unregister(sandbox.status)
+        self._note_status(data)
+
+    def _note_status(self, data: bytes | None) -> None:
         self._status += data or b""
         first = self._reported("child-pid")
-        if first is not None:
-            self._directory.write_supervisor(self._group.folders(), first)
+        if first is not None and self._first is None:
+            self._first = (first, started_at(first))
+            self._directory.write_supervisor(self._group.folders(), self._first)
 
     def _must_end(self) -> tuple[EndReason, str] | None:
         limits = self._launch.limits
@@ -201,20 +207,19 @@ class Supervision:
         Path("/proc/self/oom_score_adj").write_text(SACRIFICE_SCORE)
         apply_resource_limits(self._launch.limits)
 
-    def _kill(self, sandbox: Sandbox) -> None:
-        """End the sandbox. Its first process takes all others with it (pid_namespaces(7))."""
-        first = self._reported("child-pid")
-        if first is not None:
+    def _kill_first(self) -> None:
+        """End the sandbox's first process, which takes all others with it (pid_namespaces(7)).
+
+        It dies with bubblewrap by itself, except in the instants before it has asked for that.
+        """
+        if self._first and started_at(self._first[0]) == self._first[1]:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(first, signal.SIGKILL)
-        sandbox.process.kill()
+                os.kill(self._first[0], signal.SIGKILL)
 
     def _drain(self, sandbox: Sandbox) -> None:
         """Take what is still in the pipes; every writer is dead by now."""
         while data := _read(sandbox.output, CHUNK):
             self._log.write(data)
-        while data := _read(sandbox.status, CHUNK):
-            self._status += data
         os.close(sandbox.output)
         os.close(sandbox.status)
         self._log.close()

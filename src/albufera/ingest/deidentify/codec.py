@@ -30,6 +30,9 @@ VRS = TEXT_VRS | BINARY_VRS | {"SQ"}
 _VR_NAMES = {vr.encode("ascii"): vr for vr in VRS}
 
 
+Value = bytes | bytearray | memoryview
+
+
 class Element(NamedTuple):
     """Where one element lies: its VR is "" in Implicit VR; `length` may be `UNDEFINED`."""
 
@@ -47,7 +50,7 @@ class Encoding:
     implicit: bool
     order: str
 
-    def read(self, buffer: bytearray, at: int) -> Element:
+    def read(self, buffer: bytes | bytearray, at: int) -> Element:
         """The element whose header starts at `at`; 8 bytes must be there, 12 for a long VR.
 
         Raises:
@@ -67,7 +70,7 @@ class Encoding:
         (length,) = struct.unpack_from(self.order + "H", buffer, at + 6)
         return Element(tag, vr, length, at, at + 8)
 
-    def header_size(self, buffer: bytearray, at: int) -> int:
+    def header_size(self, buffer: bytes | bytearray, at: int) -> int:
         """Bytes that the header starting at `at` takes; 8 bytes must be there."""
         if self.implicit or _VR_NAMES.get(bytes(buffer[at + 4 : at + 6])) not in LONG_VRS:
             return 8
@@ -83,11 +86,12 @@ class Encoding:
             return struct.pack(self.order + "HH2sHL", *pair, name, 0, length)
         return struct.pack(self.order + "HH2sH", *pair, name, length)
 
-    def write(self, tag: int, vr: str, value: bytes | bytearray) -> bytes:
+    def write(self, tag: int, vr: str, value: Value) -> bytes:
         """A whole element; an odd value is padded as its VR asks (PS3.5 §6.2)."""
+        pad = b""
         if len(value) % 2:
-            value = value + (b" " if vr in TEXT_VRS and vr != "UI" else b"\0")
-        return self.write_header(tag, vr, len(value)) + value
+            pad = b" " if vr in TEXT_VRS and vr != "UI" else b"\0"
+        return b"".join((self.write_header(tag, vr, len(value) + len(pad)), value, pad))
 
     def write_item(self, body: bytes) -> bytes:
         """An item of defined length."""

@@ -101,9 +101,11 @@ class _Cleaning:
         screen(self._facts, self._sop_class, self._profile)
         pixels.check(element, self._facts, self._sop_class, syntax)
         instance = self._key.uid(self._original.sop_uid)
-        head = write_head(self._sop_class, instance, syntax) + self._clean_header()
+        parts = self._rewriter.top_level(self._elements, self._encoding, self._walker)
+        record(parts, self._profile, self._subject, self._encoding)
         splice = None if element is None else Splice(self._opened.source, element, self._encoding)
         self._opened.source.buffer.clear()
+        head = self._checked(parts, write_head(self._sop_class, instance, syntax))
         target.write(head)
         length, copied = len(head), None
         if splice is not None:
@@ -124,18 +126,12 @@ class _Cleaning:
             header_bytes=head,
         )
 
-    def _clean_header(self) -> bytes:
-        parts = self._rewriter.top_level(self._elements, self._encoding, self._walker)
-        record(parts, self._profile, self._subject, self._encoding)
-        return self._checked(parts)
-
-    def _checked(self, parts: Parts) -> bytes:
-        """The encoded data set, once no identifier is found in it."""
-        encoded = assemble(parts)
-        written = Source(lambda _: b"", len(encoded))
-        written.buffer = bytearray(encoded)
-        self._rewriter.identifiers.check(encoded, self._encoding, Walker(written))
-        return encoded
+    def _checked(self, parts: Parts, before: bytes = b"") -> bytes:
+        """The encoded data set after `before`, once no identifier is found in it."""
+        written = assemble(parts, before)
+        parts.clear()
+        self._rewriter.identifiers.check(written, len(before), self._encoding)
+        return written
 
     def _clean_tail(self, rest: Source, target: Target) -> int:
         """Clean what follows the pixels; nothing of it is copied unseen."""

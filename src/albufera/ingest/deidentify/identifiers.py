@@ -13,6 +13,7 @@ from pydicom.datadict import keyword_for_tag
 from albufera.ingest.deidentify.codec import ITEM_END, SEQUENCE_END, TEXT_VRS, UNDEFINED, Encoding
 from albufera.ingest.deidentify.errors import unclean
 from albufera.ingest.deidentify.rules import dictionary_vr
+from albufera.ingest.deidentify.source import Source
 from albufera.ingest.deidentify.walker import Walker, inner_encoding
 
 SHORTEST = 4
@@ -101,8 +102,8 @@ class Identifiers:
         usable = SHORTEST <= len(word) <= LONGEST and len(set(word)) > 1
         return room and usable and word not in COMMON_WORDS
 
-    def check(self, header: bytes, encoding: Encoding, walker: Walker) -> None:
-        """Look for the originals in the cleaned data set `header`, which `walker` walks.
+    def check(self, written: bytes, start: int, encoding: Encoding) -> None:
+        """Look for the originals in the cleaned data set that begins at `start` of `written`.
 
         Raises:
             Unclean: `identifier-survived`, naming the attribute.
@@ -111,9 +112,10 @@ class Identifiers:
         if not wanted:
             return
         anywhere = b"|".join(re.escape(needle) for needle in sorted(wanted))
-        if re.search(anywhere, header, re.IGNORECASE) is None:
+        if re.compile(anywhere, re.IGNORECASE).search(written, start) is None:
             return
-        for tag, vr, value in leaves(walker, 0, len(header), encoding):
+        walker = Walker(Source.of(written))
+        for tag, vr, value in leaves(walker, start, len(written), encoding):
             if tag in WRITTEN_BY_US or vr in _NEVER or vr in _COUNTS:
                 continue
             needles = self._needles if tag in MAKER_TAGS else wanted

@@ -30,9 +30,9 @@ Parts = dict[int, bytes]
 """Encoded elements of one data set by tag."""
 
 
-def assemble(parts: Parts) -> bytes:
-    """A data set: its elements in ascending order of tag (PS3.5 §7.1)."""
-    return b"".join(parts[tag] for tag in sorted(parts))
+def assemble(parts: Parts, before: bytes = b"") -> bytes:
+    """A data set, its elements in ascending order of tag (PS3.5 §7.1), with what comes before."""
+    return b"".join([before, *(parts[tag] for tag in sorted(parts))])
 
 
 class Rewriter:
@@ -93,21 +93,22 @@ class Rewriter:
                 if ruling.treatment is Treatment.KEEP
                 else self._basic(element, ruling, encoding)
             )
-        old = walker.source.buffer[element.value : end]
-        if ruling.treatment is Treatment.KEEP:
-            return self._kept(element, ruling, encoding, old)
-        if ruling.treatment is Treatment.PATIENT_ID:
-            new: bytes | None = self._pseudonym(bytes(old))
-        elif ruling.treatment in (Treatment.EMPTY, Treatment.DUMMY):
+        if ruling.treatment in (Treatment.EMPTY, Treatment.DUMMY):
             return self._basic(element, ruling, encoding)
+        with memoryview(walker.source.buffer) as buffer, buffer[element.value : end] as old:
+            if ruling.treatment is Treatment.KEEP:
+                return self._kept(element, ruling, encoding, old)
+            value = bytes(old)
+        if ruling.treatment is Treatment.PATIENT_ID:
+            new: bytes | None = self._pseudonym(value)
         else:
-            new = self._changes[ruling.treatment](bytes(old))
+            new = self._changes[ruling.treatment](value)
         if new is None:
             return self._basic(element, ruling, encoding)
         return encoding.write(element.tag, ruling.vr, new)
 
     def _kept(
-        self, element: Element, ruling: Ruling, encoding: Encoding, value: bytearray
+        self, element: Element, ruling: Ruling, encoding: Encoding, value: memoryview
     ) -> bytes:
         vr = element.vr
         known = vr == "UN" and encoding.order == "<" and " or " not in ruling.vr

@@ -28,6 +28,13 @@ class Source:
         self._read = read
         self._limit = limit
 
+    @classmethod
+    def of(cls, written: bytes) -> "Source":
+        """All of `written`."""
+        source = cls(lambda _: b"", len(written))
+        source.buffer += written
+        return source
+
     def need(self, end: int) -> None:
         """Make sure that the buffer reaches `end`.
 

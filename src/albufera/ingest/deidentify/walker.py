@@ -15,7 +15,7 @@ from albufera.ingest.deidentify.errors import unreadable
 from albufera.ingest.deidentify.source import COPY_CHUNK, Source
 
 MAX_DEPTH = 32
-MAX_ELEMENTS = 2_000_000
+MAX_ELEMENTS = 1_000_000
 """Elements and items in one object, at all levels together."""
 
 MAX_IN_DATASET = 65_536

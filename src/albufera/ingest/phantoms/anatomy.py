@@ -21,6 +21,7 @@ MARROW, CORTEX, DISC, CORD = 165.0, 620.0, 85.0, 30.0
 OUTSIDE = -1024
 _RIB_STEP, _RIB_SLOPE = 0.15, 0.62  # in units of level
 _SPINE_Y = 58.0
+_VESSELS, _RIGHT_SHARE = 420, 0.52
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,10 @@ class Acquisition:
     softness: int
 
 
-def vessel_tree(
-    random: np.random.Generator, height: float, count: int = 420
-) -> npt.NDArray[np.float64]:
+def vessel_tree(random: np.random.Generator, height: float) -> npt.NDArray[np.float64]:
     """Segments that run from each hilum outwards, tapering (see Build.vessels)."""
-    side = np.where(random.random(count) < 0.52, -1.0, 1.0)
+    count = _VESSELS
+    side = np.where(random.random(count) < _RIGHT_SHARE, -1.0, 1.0)
     turn = random.uniform(-1.25, 1.25, count)
     reach = random.uniform(35, 92, count)
     rise = random.normal(0, 0.48, count) * height
@@ -81,7 +81,7 @@ def axial_slice(
     random: np.random.Generator,
 ) -> Slice:
     """One slice in Hounsfield units (rows × columns)."""
-    level = 0.5 + z / build.height
+    level = _level(z, build)
     canvas = Canvas(acquisition.size, acquisition.spacing, AIR)
     _wall(canvas, level, build)
     lungs = _lungs(canvas, level, build)
@@ -97,11 +97,15 @@ def axial_slice(
     return _acquired(canvas, build, acquisition, lungs, random)
 
 
+def _level(z: float, build: Build) -> float:
+    return min(1.0, max(0.0, 0.5 + z / build.height))
+
+
 def _wall(canvas: Canvas, level: float, build: Build) -> None:
     wide = build.half_width * (1 + 0.05 * max(0.0, level - 0.5))
     canvas.paint(Ellipse(0, 0, wide, build.half_depth, power=2.5), 15)
     canvas.paint(Ellipse(0, 0, wide - 2, build.half_depth - 2, power=2.5), FAT)
-    inner = Ellipse(0, 3, wide - build.fat, build.half_depth - build.fat * 0.8, power=2.35)
+    inner = Ellipse(0, 3, wide - build.fat, build.half_depth - build.fat * 0.8, power=2.5)
     canvas.paint(inner, MUSCLE)
     for side in (-1, 1):
         if level > 0.45:  # noqa: PLR2004  pectoral and scapular muscles lie in fat
@@ -121,9 +125,8 @@ def _lungs(canvas: Canvas, level: float, build: Build) -> Field:
     width = (build.half_width - build.fat - 16) * 0.5 * (0.55 + 0.45 * taper)
     lungs = np.zeros_like(canvas.hu)
     for side, share in ((-1, 1.0), (1, 0.95)):
-        shape = Ellipse(
-            side * (width * 0.98 + 13), 4, width * share, depth * share, side * -0.1, 2.3
-        )
+        x = side * (width * 0.98 + 13)
+        shape = Ellipse(x, 4, width * share, depth * share, side * -0.1, 2.5)
         lungs = np.maximum(lungs, canvas.cover(shape))
     for shape in _hollows(level, build):
         lungs = lungs * (1 - canvas.cover(shape))
@@ -134,7 +137,7 @@ def _hollows(level: float, build: Build) -> list[Ellipse]:
     """What presses into the lungs: mediastinum, heart, spine, and below them the diaphragm."""
     heart = _heart(level)
     shapes = [
-        Ellipse(3, -10, 30 + 5 * math.cos(level * 6), build.half_depth * 0.78, power=2.2),
+        Ellipse(3, -10, 30 + 5 * math.cos(level * 6), build.half_depth * 0.78),
         Ellipse(0, _SPINE_Y + 4, 27, 26),
     ]
     if heart is not None:
@@ -216,7 +219,7 @@ def _ribs(canvas: Canvas, level: float, build: Build) -> None:
             _bone(canvas, Ellipse(x, y, 13 + 5 * abs(math.sin(angle)), 4.6, turn), 1.5)
     front = -(build.half_depth - build.fat * 0.8 - 7)
     if 0.2 < level < 0.92:  # noqa: PLR2004
-        _bone(canvas, Ellipse(0, front, 17 + 5 * (level > 0.75), 5.5, power=2.6), 1.4)  # noqa: PLR2004
+        _bone(canvas, Ellipse(0, front, 17 + 5 * (level > 0.75), 5.5, power=2.5), 1.4)  # noqa: PLR2004
 
 
 def _bone(canvas: Canvas, shape: Ellipse, cortex: float) -> None:
@@ -226,11 +229,11 @@ def _bone(canvas: Canvas, shape: Ellipse, cortex: float) -> None:
 
 def _mediastinum(canvas: Canvas, level: float, build: Build) -> None:
     blood = SOFT + build.contrast
-    canvas.paint(Ellipse(3, -14, 25, build.half_depth * 0.58, power=2.2), -82)
+    canvas.paint(Ellipse(3, -14, 25, build.half_depth * 0.58), -82)
     heart = _heart(level)
     if heart is not None:
         canvas.paint(Ellipse(heart.x, heart.y, heart.a + 3, heart.b + 3, heart.turn), -70)
-        canvas.paint(heart, 88)
+        canvas.paint(heart, SOFT + 10 + 0.35 * build.contrast)
         for x, y, a, b in ((8, -10, 0.3, 0.42), (30, -20, 0.34, 0.36), (2, -40, 0.4, 0.26)):
             canvas.paint(Ellipse(x, y, heart.a * a, heart.b * b, 0.6), blood)
     if level > 0.46:  # noqa: PLR2004  the great vessels
@@ -275,8 +278,8 @@ def _abdomen(canvas: Canvas, level: float, build: Build) -> None:
 def _spine(canvas: Canvas, level: float) -> None:
     y = _SPINE_Y
     disc = (level / 0.16) % 1 < 0.22  # noqa: PLR2004
-    canvas.paint(Ellipse(0, y + 24, 40, 17, power=2.4), MUSCLE)
-    body = Ellipse(0, y, 19, 16, power=2.3)
+    canvas.paint(Ellipse(0, y + 24, 40, 17, power=2.5), MUSCLE)
+    body = Ellipse(0, y, 19, 16, power=2.5)
     canvas.paint(body, DISC if disc else CORTEX)
     if not disc:
         canvas.paint(body.shrunk(1.7), MARROW)
@@ -302,7 +305,7 @@ def lies_in_lung(sphere: Sphere, build: Build) -> bool:
     canvas = Canvas(128, 3.0, AIR)
     reach = sphere.diameter / 2 + 3
     for z in (sphere.z - reach, sphere.z, sphere.z + reach):
-        lungs = _lungs(canvas, 0.5 + z / build.height, build)
+        lungs = _lungs(canvas, _level(z, build), build)
         disc = canvas.cover(Ellipse(sphere.x, sphere.y, reach, reach))
         if float((disc * (1 - lungs)).sum()) > 0.02 * float(disc.sum()):
             return False
@@ -321,7 +324,8 @@ def _acquired(
     for _ in range(how.softness):
         image, fine = softened(image), softened(fine) * np.float32(2.2)
     distance = np.hypot(canvas.x, canvas.y) / np.float32(how.size * how.spacing / 2)
-    image = image + fine * np.float32(build.noise) * (1.25 - 0.6 * distance)
-    drawn = np.clip(np.rint(image), OUTSIDE, 3071).astype(np.int16)
+    spread = (np.float32(1.25) - np.float32(0.6) * distance) * np.float32(build.noise)
+    image = image + fine * spread.astype(np.float32)
+    drawn = np.clip(np.rint(image), OUTSIDE + 1, 3071).astype(np.int16)
     drawn[distance > 1] = OUTSIDE
     return drawn

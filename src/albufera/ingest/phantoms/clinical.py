@@ -46,9 +46,7 @@ def _row(person: Person) -> Row:
     stage = _stage(t, n, "M1a" if spread else "M0")
     smoking = str(random.choice(["current", "former", "former", "never"]))
     adeno = histology == "adenocarcinoma"
-    months = (
-        None if person.follow_up is None else (person.follow_up - person.first_study).days / 30.4
-    )
+    small_cell = histology == "small_cell_carcinoma"
     return {
         "patient_id": person.patient_id,
         "age_at_diagnosis": person.age,
@@ -65,12 +63,10 @@ def _row(person: Person) -> Row:
         "smoking_status": smoking,
         "pack_years": 0 if smoking == "never" else int(random.integers(10, 61)),
         "egfr": str(random.choice(["mutated", "wild_type"])) if adeno else "not_tested",
-        "pdl1_percent": None
-        if histology == "small_cell_carcinoma"
-        else int(random.integers(0, 101)),
+        "pdl1_percent": None if small_cell else int(random.integers(0, 101)),
         "treatment": _treatment(stage, histology),
         "outcome": _outcome(person),
-        "follow_up_months": None if months is None else round(months, 1),
+        "follow_up_months": _months(person),
     }
 
 
@@ -91,6 +87,12 @@ def _treatment(stage: str, histology: str) -> str:
     if stage.startswith("IV"):
         return "immunotherapy"
     return "chemoradiotherapy" if stage.startswith("III") else "surgery"
+
+
+def _months(person: Person) -> float | None:
+    if person.follow_up is None:
+        return None
+    return round((person.follow_up - person.first_study).days / 30.4, 1)
 
 
 def _outcome(person: Person) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from albufera.ingest.phantoms.anatomy import OUTSIDE, Acquisition, Slice, Sphere, axial_slice
 from albufera.ingest.phantoms.headers import Visit, planted, study_header
@@ -21,7 +21,8 @@ from albufera.ingest.phantoms.people import (
     invent,
 )
 
-FIELD_OF_VIEW = 390.0
+FIELD_OF_VIEW = 372.0
+SHORTEST_CHEST = 120.0
 AXIAL_THICKNESS, THIN_THICKNESS = 5.0, 2.0
 _PADDING = -2000
 _INTERCEPT = -1024
@@ -54,12 +55,13 @@ def write_cohort(
     Args:
         folder: made if absent.
         patients: how many.
-        slices: of each axial series, 5 mm apart.
+        slices: of each axial series, 5 mm apart; fewer than 24 show the middle of the chest.
         size: pixels a side.
         seed: another seed gives other people.
     """
-    return [_write_patient(folder, invent(n, seed, slices * AXIAL_THICKNESS), slices, size, seed)
-            for n in range(patients)]  # fmt: skip
+    height = max(slices * AXIAL_THICKNESS, SHORTEST_CHEST)
+    people = (invent(number, seed, height) for number in range(patients))
+    return [_write_patient(folder, person, slices, size, seed) for person in people]
 
 
 def _write_patient(
@@ -256,7 +258,7 @@ def _pixel_header(dataset: Dataset, person: Person, plan: _Plan) -> None:
 def _instances(dataset: Dataset, visit: Visit, plan: _Plan) -> Iterator[str]:
     """Turns the one dataset into each instance in turn; gives its SOP instance UID."""
     for index, (position, pixels) in enumerate(zip(plan.positions, plan.pixels, strict=True)):
-        uid = visit.uid("instance", plan.number, index)
+        uid = UID(visit.uid("instance", plan.number, index))
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
         dataset.InstanceNumber = index + 1
         dataset.ImagePositionPatient = [f"{p:.4f}" for p in position]

@@ -1,5 +1,6 @@
 """The people who do not exist: names, numbers, hospitals, scanners and disease, all invented."""
 
+import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -165,7 +166,7 @@ def age_on(birth: date, day: date) -> int:
 
 
 def invent(number: int, seed: int, height: float) -> Person:
-    """The ``number``-th person of the cohort with this seed; ``height`` in mm is what is scanned."""
+    """The ``number``-th person of the cohort of this seed; the chest is ``height`` mm high."""
     random = np.random.default_rng([seed, number])
 
     def digits(count: int) -> str:
@@ -179,7 +180,7 @@ def invent(number: int, seed: int, height: float) -> Person:
     age = _age(number, random)
     birth = first - timedelta(days=int(age * 365.25) + int(random.integers(20, 340)))
     scanner = SCANNERS[(number + seed) % len(SCANNERS)]
-    build = _build(random, height)
+    build = _build(random, number, height)
     return Person(
         number=number,
         name=name,
@@ -197,9 +198,7 @@ def invent(number: int, seed: int, height: float) -> Person:
         referring=_DOCTORS[number % len(_DOCTORS)],
         performing=_DOCTORS[(number + 2) % len(_DOCTORS)],
         first_study=first,
-        follow_up=first + timedelta(days=int(random.integers(80, 240)))
-        if number % 2 == 0
-        else None,
+        follow_up=None if number % 2 else first + timedelta(days=int(random.integers(80, 240))),
         build=build,
         lesions=_lesions(random, build),
     )
@@ -210,12 +209,12 @@ def _age(number: int, random: np.random.Generator) -> int:
     return 91 if number == 1 else int(random.integers(38, 94))
 
 
-def _build(random: np.random.Generator, height: float) -> Build:
+def _build(random: np.random.Generator, number: int, height: float) -> Build:
     return Build(
         half_width=float(random.uniform(156, 174)),
         half_depth=float(random.uniform(112, 126)),
         fat=float(random.uniform(11, 24)),
-        contrast=float(random.choice([0.0, 95.0, 135.0])),
+        contrast=(135.0, 0.0, 95.0, 115.0)[number % 4],
         noise=float(random.uniform(9, 14)),
         height=height,
         vessels=vessel_tree(random, height),
@@ -240,7 +239,7 @@ def _lesions(random: np.random.Generator, build: Build) -> tuple[Lesion, ...]:
 
 
 def _touch(one: Sphere, other: Sphere) -> bool:
-    apart = ((one.x - other.x) ** 2 + (one.y - other.y) ** 2 + (one.z - other.z) ** 2) ** 0.5
+    apart = math.dist((one.x, one.y, one.z), (other.x, other.y, other.z))
     return apart < one.diameter + other.diameter
 
 

@@ -1,0 +1,1 @@
+"""F3: datasets: select, version, lifecycle, manifest, describe, search."""

@@ -1,0 +1,1 @@
+"""What the catalogue's ports stand on; picked by `bootstrap` alone."""

@@ -1,0 +1,1 @@
+"""F1: clinical data: the e-form of a project, tables validated against it, records of subjects."""
