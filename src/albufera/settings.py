@@ -77,6 +77,9 @@ class IngestSettings(_Section):
     max_archive_ratio: int = Field(
         200, gt=0, description="The highest compression ratio of a ZIP member; more is a bomb."
     )
+    max_archive_members: int = Field(
+        100_000, gt=0, description="The largest number of members of one ZIP."
+    )
 
 
 class ComputeSettings(_Section):
@@ -88,6 +91,9 @@ class ComputeSettings(_Section):
     processes: int = Field(256, gt=0, description="Processes and threads that one job may have.")
     disk_mebibytes: int = Field(
         4096, gt=0, description="What one job may write to home, scratch and outputs, in MiB."
+    )
+    egress_mebibytes: int = Field(
+        256, gt=0, description="What one egress request may carry out, in MiB."
     )
     concurrent_jobs: int = Field(2, gt=0, description="Jobs that run at the same time.")
 

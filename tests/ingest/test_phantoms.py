@@ -132,7 +132,7 @@ def test_values_are_those_of_a_chest(cohort: list[PhantomPatient]) -> None:
             assert 0.05 < ((disc > -970) & (disc < -700)).mean() < 0.5  # lung
             assert ((disc > -150) & (disc < -50)).mean() > 0.05  # fat
             assert ((disc > 0) & (disc < 120)).mean() > 0.05  # soft tissue
-            assert 0.002 < (disc > 300).mean() < 0.08  # bone
+            assert 0.003 < (disc > 220).mean() < 0.1  # bone
             assert (disc < -970).mean() > 0.1  # air
 
 

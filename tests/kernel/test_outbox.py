@@ -134,7 +134,7 @@ def test_a_task_put_back_waits_its_delay(database: Database) -> None:
     with clock.installed(hand):
         enqueue(database)
         queue = TaskQueue(database)
-        queue.put_back(claim(queue, "a"), "a", timedelta(seconds=10), "later")
+        queue.put_back(claim(queue, "a"), "a", timedelta(seconds=10), "later", attempts=1)
         assert queue.claim("a", [KIND]) is None
         hand.move(timedelta(seconds=11))
         assert claim(queue, "a").attempts == 2

@@ -1,5 +1,6 @@
 """A home: the directory with a node's settings, database, lake and keys."""
 
+import hmac
 import os
 import secrets
 from dataclasses import dataclass
@@ -85,6 +86,11 @@ class Home:
     def master_secret(self) -> bytes:
         """Return the secret from which each project's key is derived."""
         return (self.keys / "master.secret").read_bytes()
+
+    def project_secret(self, project_id: str) -> bytes:
+        """Return the secret on which a project's pseudonyms, UIDs and date shifts are keyed."""
+        message = f"albufera-project-1\0{project_id}".encode()
+        return hmac.digest(self.master_secret(), message, "sha256")
 
     def log_key(self) -> SigningKey:
         """Return the key that signs the log's checkpoints."""

@@ -3,21 +3,35 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from albufera.bootstrap.adapters import KeyedSubjectNames, LakeSubjects
 from albufera.bootstrap.home import Home, create_home
 from albufera.bootstrap.schema import upgrade_schema
+from albufera.clinical.service import ClinicalService
 from albufera.governance.policy import TablePolicy
 from albufera.governance.projects import ProjectService
 from albufera.identity.backends.argon2 import Argon2Hasher
 from albufera.identity.model import User
 from albufera.identity.ports import PasswordHasher
 from albufera.identity.service import IdentityService
+from albufera.ingest.model import Limits
+from albufera.ingest.pipeline import Equipment
+from albufera.ingest.quarantine import Quarantine
+from albufera.ingest.runs import Runs
+from albufera.ingest.service import TASK as RUN_INGEST
+from albufera.ingest.service import IngestService
 from albufera.kernel.actor import SYSTEM
 from albufera.kernel.clock import random_token
 from albufera.kernel.database import Database
 from albufera.kernel.outbox import TaskQueue
 from albufera.kernel.policy import Policy
 from albufera.kernel.worker import Handler, Worker
+from albufera.lake.backends.filesystem.store import FileSystemStore
+from albufera.lake.pictures import PictureStudio
+from albufera.lake.service import LakeService
 from albufera.settings import Settings
+from albufera.trace.service import TraceService
+from albufera.trace.verifications import TASK as VERIFY_TRACE
+from albufera.trace.verifications import VerificationService
 
 FIRST_ADMINISTRATOR = "admin"
 
@@ -32,6 +46,11 @@ class Node:
     policy: Policy
     identity: IdentityService
     projects: ProjectService
+    lake: LakeService
+    ingests: IngestService
+    clinical: ClinicalService
+    trace: TraceService
+    verifications: VerificationService
     handlers: Mapping[str, Handler]
     chores: Mapping[str, Callable[[], object]]
 
@@ -41,6 +60,7 @@ class Node:
 
     def close(self) -> None:
         """Let go of what the services hold."""
+        self.lake.studio.close()
         self.database.close()
 
 
@@ -56,8 +76,23 @@ def open_node(settings: Settings, hasher: PasswordHasher | None = None) -> Node:
     identity = IdentityService(database, policy, hasher or Argon2Hasher())
     projects = ProjectService(database, policy)
     # Each domain adds its services, its handlers of tasks and its chores below this line.
-    handlers: dict[str, Handler] = {}
-    chores: dict[str, Callable[[], object]] = {}
+    store = FileSystemStore(home.lake)
+    lake = LakeService(database, policy, store, PictureStudio())
+    runs = Runs(
+        Equipment(database, store, Quarantine(home.quarantine)),
+        home.project_secret,
+        home.uploads,
+        _limits(settings),
+    )
+    ingests = IngestService(database, policy, projects, runs, home.uploads)
+    clinical = ClinicalService(database, policy, projects, KeyedSubjectNames(home), LakeSubjects())
+    log_key = home.log_key()
+    trace = TraceService(database, policy, log_key)
+    verifications = VerificationService(database, policy, log_key.verify_key)
+    handlers: dict[str, Handler] = {VERIFY_TRACE: verifications.handler()}
+    chores: dict[str, Callable[[], object]] = {"trace.append": trace.appender.chore}
+    handlers[RUN_INGEST] = Handler(runs.run_task, runs.task_failed, runs.task_cancelled)
+    chores["ingest.sweep"] = ingests.sweep
     return Node(
         settings=settings,
         home=home,
@@ -65,8 +100,22 @@ def open_node(settings: Settings, hasher: PasswordHasher | None = None) -> Node:
         policy=policy,
         identity=identity,
         projects=projects,
+        lake=lake,
+        ingests=ingests,
+        clinical=clinical,
+        trace=trace,
+        verifications=verifications,
         handlers=handlers,
         chores=chores,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        object_bytes=settings.ingest.max_object_bytes,
+        archive_bytes=settings.ingest.max_archive_bytes,
+        archive_ratio=settings.ingest.max_archive_ratio,
+        archive_members=settings.ingest.max_archive_members,
     )
 
 

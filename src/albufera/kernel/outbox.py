@@ -167,13 +167,16 @@ class TaskQueue:
         with self.database.write() as connection:
             connection.execute(tasks.update().where(*self._mine(task, owner)).values(**values))
 
-    def put_back(self, task: Task, owner: str, delay: timedelta, note: str) -> None:
-        """Queue a task again, to be tried after `delay`."""
+    def put_back(
+        self, task: Task, owner: str, delay: timedelta, note: str, *, attempts: int
+    ) -> None:
+        """Queue a task again, to be tried after `delay`; it counts as tried `attempts` times."""
         values = {
             "state": TaskState.QUEUED,
             "note": note,
             "not_before": clock.now() + delay,
             "lease_until": None,
+            "attempts": attempts,
         }
         with self.database.write() as connection:
             connection.execute(tasks.update().where(*self._mine(task, owner)).values(**values))

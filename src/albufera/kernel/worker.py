@@ -111,7 +111,7 @@ class Worker:
                 handler.cancelled(task)
             self.queue.finish(task, self.owner, TaskState.CANCELLED, "cancelled")
         except Again as again:
-            self.queue.put_back(task, self.owner, again.delay, again.note)
+            self.queue.put_back(task, self.owner, again.delay, again.note, attempts=0)
         except Refusal as refusal:
             self._give_up(handler, task, str(refusal))
         except Exception as failure:
@@ -123,7 +123,7 @@ class Worker:
             self._give_up(handler, task, note)
             return
         delay = timedelta(seconds=min(300, 2**task.attempts))
-        self.queue.put_back(task, self.owner, delay, note)
+        self.queue.put_back(task, self.owner, delay, note, attempts=task.attempts)
 
     def _give_up(self, handler: Handler, task: Task, note: str) -> None:
         if handler.failed is not None:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -66,7 +65,7 @@ series = sa.Table(
     sa.Index("ix_series_by_collection", "collection_id"),
 )
 
-SERIES = (
+SERIES: sa.Select[Any] = (
     sa.select(
         *(column for column in series.c if column.name != "instances"),
         subjects.c.name.label("subject"),
@@ -77,7 +76,7 @@ SERIES = (
 )
 """Series with the names of their subject and study, without the packed instances."""
 
-STUDIES = sa.select(studies, subjects.c.name.label("subject"), subjects.c.sex).join(
+STUDIES: sa.Select[Any] = sa.select(studies, subjects.c.name.label("subject"), subjects.c.sex).join(
     subjects, subjects.c.subject_id == studies.c.subject_id
 )
 
@@ -85,7 +84,7 @@ STUDIES = sa.select(studies, subjects.c.name.label("subject"), subjects.c.sex).j
 def pack(instances: Iterable[Instance]) -> bytes:
     """Pack instances into the compact record of their series, ordered by UID."""
     ordered = sorted(instances, key=lambda instance: instance.instance_uid)
-    content = json.dumps([asdict(item) for item in ordered], separators=(",", ":"))
+    content = json.dumps([vars(item) for item in ordered], separators=(",", ":"))
     return zlib.compress(content.encode(), 6)
 
 

@@ -235,6 +235,7 @@ class LakeService:
             return
         with unit_of_work(self.database, actor) as work:
             work.record(SeriesRendered(project_id=of.project_id, series_id=of.series_id))
+        self._looks.remember(actor.user_id, of.series_id)
 
 
 class _Remembered:
@@ -266,12 +267,12 @@ class _Looks:
         self._told: dict[tuple[str, str], datetime] = {}
 
     def is_new(self, user_id: str, series_id: str) -> bool:
-        moment = clock.now()
+        with self._guard:
+            told = self._told.get((user_id, series_id))
+        return told is None or clock.now() - told >= LOOK_TOLD_EVERY
+
+    def remember(self, user_id: str, series_id: str) -> None:
         with self._guard:
             if len(self._told) >= _REMEMBERED_LOOKS:
                 self._told.clear()
-            told = self._told.get((user_id, series_id))
-            if told is not None and moment - told < LOOK_TOLD_EVERY:
-                return False
-            self._told[user_id, series_id] = moment
-            return True
+            self._told[user_id, series_id] = clock.now()

@@ -5,6 +5,8 @@ whatever dies, at any instant, an event is either waiting or in the log once. Th
 locked first, so that of several processes one appends and the others wait for it.
 """
 
+import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from albufera.kernel import clock
 from albufera.kernel.crashes import crash_point
 from albufera.kernel.database import Database
+from albufera.kernel.errors import Refusal
 from albufera.kernel.merkle import HASH_SIZE, Frontier, Node
 from albufera.kernel.outbox import mark_logged, waiting_events
 from albufera.kernel.signing import SigningKey
@@ -23,11 +26,17 @@ from albufera.trace.facts import entry_of, identifiers
 from albufera.trace.model import Checkpoint, Entry, InvalidCheckpoint
 from albufera.trace.tiles import HEIGHT, WIDTH, Address
 
+logger = logging.getLogger(__name__)
+
 BATCH = 500
 """Most events taken in one transaction."""
 
 MAX_BATCHES = 40
 """After so many the worker looks after its tasks again; the rest is taken at its next turn."""
+
+
+REST = 60.0
+"""Seconds between two tries while the log is found tampered with; events wait meanwhile."""
 
 
 class Appender:
@@ -36,6 +45,17 @@ class Appender:
     def __init__(self, database: Database, key: SigningKey) -> None:
         self.database = database
         self.key = key
+        self._rest_until = 0.0
+
+    def chore(self) -> None:
+        """Append as the worker does between tasks: a broken log is reported once a minute."""
+        if time.monotonic() < self._rest_until:
+            return
+        try:
+            self.append()
+        except Refusal as refusal:
+            self._rest_until = time.monotonic() + REST
+            logger.critical("Nothing is appended to the log. %s %s", refusal, refusal.error.remedy)
 
     def append(self) -> int:
         """Take what waits; return the number of new entries. Cheap when nothing waits.
@@ -66,9 +86,9 @@ class Appender:
         """Begin the log, unless another process does so at the same moment."""
         try:
             with self.database.write() as connection:
+                records.open_log(connection)  # from here on nobody else can
                 if records.latest_checkpoint(connection) or records.has_logged(connection):
                     raise LOG_TAMPERED("The head of the log is gone, though events were logged.")
-                records.open_log(connection)
         except IntegrityError:
             return
 

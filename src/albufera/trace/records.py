@@ -240,7 +240,10 @@ def write_tiles(
         if (level, number) not in old
     ]
     if rows:
-        at = (tiles.c.level == sa.bindparam("at_level"), tiles.c.number == sa.bindparam("at_number"))
+        at = (
+            tiles.c.level == sa.bindparam("at_level"),
+            tiles.c.number == sa.bindparam("at_number"),
+        )
         grown = tiles.update().where(*at).values(hashes=sa.bindparam("hashes"))
         connection.execute(grown, rows)
     if new:

@@ -49,7 +49,11 @@ def parse_path(path: str) -> TileRequest | None:
         return None
     number = int(match["number"].replace("x", "").replace("/", ""))
     width = int(match["width"]) if match["width"] else WIDTH
-    if width > WIDTH or (match["width"] and width == WIDTH) or number_path(number) != match["number"]:
+    if (
+        width > WIDTH
+        or (match["width"] and width == WIDTH)
+        or number_path(number) != match["number"]
+    ):
         return None
     return TileRequest(None if match["level"] == "entries" else int(match["level"]), number, width)
 

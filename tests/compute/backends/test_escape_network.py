@@ -97,10 +97,12 @@ def test_a_unix_socket_in_the_hosts_tmp_is_out_of_reach(laboratory: Laboratory) 
         server.bind(str(path))
         server.listen()
         client.connect(str(path))
-        told = laboratory.python(
-            f"tell(attempt(lambda: socket.socket(socket.AF_UNIX).connect({str(path)!r})))"
-        ).told
-        path.unlink()
+        try:
+            told = laboratory.python(
+                f"tell(attempt(lambda: socket.socket(socket.AF_UNIX).connect({str(path)!r})))"
+            ).told
+        finally:
+            path.unlink()
     assert told == "ENOENT"
 
 

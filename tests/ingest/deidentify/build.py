@@ -7,7 +7,7 @@ from typing import Any
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from albufera.ingest.deidentify import RESEARCH, Cleaned, Deidentifier, Profile, ProjectKey
 
@@ -46,9 +46,9 @@ def image(**attributes: Any) -> Dataset:
 def encode(dataset: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> bytes:
     """The object as a file."""
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = transfer_syntax
-    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID") or CT
-    meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID") or INSTANCE
+    meta.TransferSyntaxUID = UID(transfer_syntax)
+    meta.MediaStorageSOPClassUID = UID(dataset.get("SOPClassUID") or CT)
+    meta.MediaStorageSOPInstanceUID = UID(dataset.get("SOPInstanceUID") or INSTANCE)
     dataset.file_meta = meta
     dataset.preamble = b"II*\0" + b"x" * 124
     buffer = io.BytesIO()

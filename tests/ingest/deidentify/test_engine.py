@@ -9,6 +9,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -59,7 +60,10 @@ def test_identity_and_record(syntax: str) -> None:
     assert dataset.PatientIdentityRemoved == "YES"
     assert "2026c" in dataset.DeidentificationMethod
     assert dataset.LongitudinalTemporalInformationModified == "MODIFIED"
-    codes = [(item.CodeValue, item.CodingSchemeDesignator) for item in dataset.DeidentificationMethodCodeSequence]
+    codes = [
+        (item.CodeValue, item.CodingSchemeDesignator)
+        for item in dataset.DeidentificationMethodCodeSequence
+    ]
     assert codes == [("113100", "DCM"), ("113107", "DCM"), ("113108", "DCM")]
     assert dataset.file_meta.TransferSyntaxUID == syntax == cleaned.transfer_syntax
     assert dataset.PixelData == image().PixelData
@@ -67,7 +71,9 @@ def test_identity_and_record(syntax: str) -> None:
 
 
 def test_the_basic_profile_alone() -> None:
-    source = image(StudyDate="20190704", PatientAge="034Y", PatientSex="F", PatientBirthDate="19850101")
+    source = image(
+        StudyDate="20190704", PatientAge="034Y", PatientSex="F", PatientBirthDate="19850101"
+    )
     dataset = clean(source, BASIC).dataset
     assert [item.CodeValue for item in dataset.DeidentificationMethodCodeSequence] == ["113100"]
     assert dataset.LongitudinalTemporalInformationModified == "REMOVED"
@@ -107,7 +113,9 @@ def test_patient_characteristics() -> None:
 
 
 def test_dates_that_cannot_be_shifted_fall_back_to_the_basic_profile() -> None:
-    dataset = clean(with_raw(element(0x00080020, "DA", b"4 July"), element(0x00080021, "DA", b"199x"))).dataset
+    dataset = clean(
+        with_raw(element(0x00080020, "DA", b"4 July"), element(0x00080021, "DA", b"199x"))
+    ).dataset
     assert dataset.StudyDate == ""
     assert dataset.SeriesDate == "19000101"
 
@@ -115,7 +123,7 @@ def test_dates_that_cannot_be_shifted_fall_back_to_the_basic_profile() -> None:
 def test_the_file_around_the_data_set_is_new() -> None:
     source = dcmread(io.BytesIO(encode(image())))
     source.file_meta.SourceApplicationEntityTitle = "QUIXANO"
-    source.file_meta.PrivateInformationCreatorUID = "1.2.3"
+    source.file_meta.PrivateInformationCreatorUID = UID("1.2.3")
     source.file_meta.PrivateInformation = b"QUIXANO!"
     buffer = io.BytesIO()
     source.save_as(buffer)
@@ -212,7 +220,9 @@ def test_elements_beyond_the_table() -> None:
 
 
 def test_subjects_are_the_same_in_every_file() -> None:
-    first = clean(image(SOPInstanceUID="1.2.3.1", StudyDate="20190704", PatientID=f" {PATIENT_ID} "))
+    first = clean(
+        image(SOPInstanceUID="1.2.3.1", StudyDate="20190704", PatientID=f" {PATIENT_ID} ")
+    )
     second = clean(image(SOPInstanceUID="1.2.3.2", StudyDate="20190714"))
     assert first.cleaned.subject == second.cleaned.subject
     assert first.cleaned.study_uid == second.cleaned.study_uid
@@ -333,6 +343,12 @@ def test_an_identifier_that_survives_is_found_and_named(keyword: str, value: Any
 
 
 def test_coincidences_are_not_survivors() -> None:
-    clean(image(PatientName="Axial^Head", ImageType=["ORIGINAL", "PRIMARY", "AXIAL"], BodyPartExamined="HEAD"))
+    clean(
+        image(
+            PatientName="Axial^Head",
+            ImageType=["ORIGINAL", "PRIMARY", "AXIAL"],
+            BodyPartExamined="HEAD",
+        )
+    )
     clean(image(PatientName="Tos^Al", PatientID="1024", Rows=4, ReconstructionDiameter="1024"))
     clean(image(InstitutionName="TOSHIBA", Manufacturer="TOSHIBA_MEC"))

@@ -87,7 +87,7 @@ def shifted() -> str:
 ALLOWED = {
     "X": {"absent"},
     "Z": {"empty"},
-    "D": {"other"},
+    "D": {"other", "uid"},
     "U": {"uid"},
     "X/Z": {"absent", "empty"},
     "X/D": {"absent", "other"},
@@ -136,7 +136,9 @@ def test_every_row_is_obeyed(depth: int, profile: Profile) -> None:
         if became not in allowed(row, profile, element.VR):
             wrong.append((row.pattern, row.name, row.basic, became))
     assert wrong == []
-    kept = {row for row, element in elements.items() if allowed(row, profile, element.VR) == {"same"}}
+    kept = {
+        row for row, element in elements.items() if allowed(row, profile, element.VR) == {"same"}
+    }
     for row in set(elements) - kept:
         mark = f"SECRET{row.tag:08X}".encode()
         assert mark not in result.data or row.basic == "X/Z/U*"
@@ -171,7 +173,9 @@ def test_rows_for_groups_of_tags(depth: int) -> None:
     if depth == 0:
         del inner[0xFFFCFFFC], inner[0xFFFAFFFA]  # after the pixels: see test_engine
     result = clean(nested(inner, depth))
-    assert len(innermost(result.dataset, depth)) == (0 if depth else len(clean(nested(Dataset(), 0)).dataset))
+    assert len(innermost(result.dataset, depth)) == (
+        0 if depth else len(clean(nested(Dataset(), 0)).dataset)
+    )
     assert b"SECRET" not in result.data
 
 
@@ -201,9 +205,7 @@ def test_editions_compare() -> None:
     assert (comparison.removed, comparison.changed) == ((), ())
     assert len(compare(table, older).removed) == 35
     name = next(row for row in table.rows if row.tag == 0x00100010)
-    changed = tuple(
-        Row(name.pattern, name.name, "X") if row is name else row for row in table.rows
-    )
+    changed = tuple(Row(name.pattern, name.name, "X") if row is name else row for row in table.rows)
     assert [pair[1].basic for pair in compare(table, Table("x", changed)).changed] == ["X"]
 
 

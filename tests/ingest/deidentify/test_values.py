@@ -27,7 +27,9 @@ def test_what_is_not_a_date_is_not_shifted(value: bytes, days: int) -> None:
         assert moved is None or moved[:8].isdigit()
 
 
-@pytest.mark.parametrize("value", [b"2019", b"201913", b"20190230", b"00000000", b"4 July 2019", b"00010101"])
+@pytest.mark.parametrize(
+    "value", [b"2019", b"201913", b"20190230", b"00000000", b"4 July 2019", b"00010101"]
+)
 def test_partial_and_impossible_dates(value: bytes) -> None:
     assert shift_date(value, -35) is None
     assert shift_datetime(value, -35) is None
@@ -36,7 +38,9 @@ def test_partial_and_impossible_dates(value: bytes) -> None:
 def test_forms_of_dates_and_times() -> None:
     assert shift_date(b"2019.07.04", -35) == b"20190530"
     assert shift_datetime(b"20190704112233.5+0200 ", -35) == b"20190530112233.5+0200"
-    assert each(lambda value: shift_date(value, -35))(b"20190704\\20190711") == b"20190530\\20190606"
+    assert (
+        each(lambda value: shift_date(value, -35))(b"20190704\\20190711") == b"20190530\\20190606"
+    )
     assert each(lambda value: shift_date(value, -35))(b"20190704\\Alonso") is None
     assert keep_time(b"112233.123456 ") == b"112233.123456"
     assert keep_time(b"11:22:33") == b"11:22:33"
@@ -47,8 +51,15 @@ def test_forms_of_dates_and_times() -> None:
 
 @pytest.mark.parametrize(
     ("age", "becomes"),
-    [(b"034Y", b"034Y"), (b"090Y", b"090Y"), (b"091Y", b"090Y"), (b"104Y", b"090Y")]
-    + [(b"018M", b"018M"), (b"34", None), (b"34Y Quixano", None)],
+    [
+        (b"034Y", b"034Y"),
+        (b"090Y", b"090Y"),
+        (b"091Y", b"090Y"),
+        (b"104Y", b"090Y"),
+        (b"018M", b"018M"),
+        (b"34", None),
+        (b"34Y Quixano", None),
+    ],
 )
 def test_ages_are_capped(age: bytes, becomes: bytes | None) -> None:
     assert cap_age(age) == becomes

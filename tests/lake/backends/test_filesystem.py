@@ -67,6 +67,33 @@ def test_ordinary_user_cannot_write_into_it(store: PosixStore, tmp_path: Path) -
     assert "PermissionError" in refused.stderr
 
 
+ORDINARY = """
+import os, sys, tempfile
+from pathlib import Path
+from albufera.lake.backends.filesystem import FileSystemStore
+from albufera.lake.ports import InstanceKey
+if os.geteuid() == 0:
+    os.setuid(65534)
+with tempfile.TemporaryDirectory() as folder:
+    store, key = FileSystemStore(Path(folder) / "lake"), InstanceKey("LUNG", "2.25.1", "2.25.1.1")
+    with store.stage("LUNG") as staging:
+        with staging.write("0001") as out:
+            out.write(b"pixels")
+        store.admit(out.seal(), key)
+    view = store.link_view(Path(folder) / "view", [(key, "s/t/a.dcm")])
+    try:
+        (view / "s" / "planted").touch()
+    except PermissionError:
+        print("closed", store.drop_view(view), store.remove(key), os.listdir(folder))
+"""
+
+
+def test_ordinary_user_can_run_the_store() -> None:
+    """Root ignores modes, so the read-only directories are tried without it."""
+    done = subprocess.run([sys.executable, "-c", ORDINARY], capture_output=True, text=True)
+    assert done.stdout.strip() == "closed True True ['lake']", done.stderr
+
+
 def test_withdrawal_leaves_no_directory_behind(store: PosixStore, tmp_path: Path) -> None:
     put(store, KEY, b"pixels")
     assert store.remove(KEY)

@@ -4,18 +4,18 @@ Every condition is true or false, never unknown: a missing value fulfils no cond
 `not` of one is true, on both databases and in every peer that answers the same filter.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from albufera.catalogue.query.concepts import CONCEPTS, ConceptType
+from albufera.catalogue.query.concepts import CONCEPTS, Concept, ConceptType
 from albufera.catalogue.query.expression import (
     Comparison,
     Condition,
     Expression,
-    Group,
     Operand,
     Scalar,
 )
@@ -73,6 +73,9 @@ def _folded_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
     return f'lower(({compiler.process(element.clauses, **kw)}) COLLATE "C")'
 
 
+_FOLDED = frozenset({ConceptType.CODE, ConceptType.TEXT})
+
+
 def fold(text: str) -> str:
     """Fold A–Z to a–z, as `folded` does in SQL."""
     return "".join(c.lower() if "A" <= c <= "Z" else c for c in text)
@@ -97,37 +100,45 @@ def compile_filter(expression: Expression) -> sa.ColumnElement[bool]:
 def _condition(condition: Condition) -> sa.ColumnElement[bool]:
     concept = CONCEPTS[condition.key]
     column, value = COLUMNS[condition.key], condition.value
-    if concept.type in {ConceptType.CODE, ConceptType.TEXT}:
+    if concept.type in _FOLDED:
         column = folded(column)
-        value = tuple(map(_fold, value)) if isinstance(value, tuple) else _fold(value)
+    bound = tuple(_bind(concept, item) for item in value) if isinstance(value, tuple) else (_bind(concept, value),)
     if condition.type is Comparison.NOT_EQUALS:
-        return sa.or_(COLUMNS[condition.key].is_(None), column != value)
-    return sa.and_(COLUMNS[condition.key].is_not(None), _compare(condition, column, value))
+        return sa.or_(COLUMNS[condition.key].is_(None), column != bound[0])
+    return sa.and_(COLUMNS[condition.key].is_not(None), _compare(condition, column, bound))
 
 
-def _fold(value: Scalar) -> Scalar:
-    return fold(value) if isinstance(value, str) else value
+def _bind(concept: Concept, value: Scalar) -> sa.ColumnElement[Any]:
+    """A parameter of the value's own type, so that 2.5 is not rounded beside an integer column."""
+    if isinstance(value, float):
+        return sa.literal(value, sa.Float)
+    if isinstance(value, int):
+        return sa.literal(value, sa.BigInteger)
+    folds = concept.type in _FOLDED
+    return sa.literal(fold(value) if folds else value, sa.String)
 
 
 def _compare(
-    condition: Condition, column: sa.ColumnElement[Any], value: Scalar | tuple[Scalar, ...]
+    condition: Condition,
+    column: sa.ColumnElement[Any],
+    values: Sequence[sa.ColumnElement[Any]],
 ) -> sa.ColumnElement[bool]:
-    match condition.type, value:
-        case Comparison.IN, tuple():
-            return column.in_(value)
-        case Comparison.BETWEEN, (low, high):
-            return column.between(low, high)
-        case Comparison.CONTAINS, str():
-            return folded(COLUMNS[condition.key]).contains(fold(value), autoescape=True)
-        case Comparison.EQUALS, _:
-            return column == value
-        case Comparison.LOWER_THAN, _:
+    value = values[0]
+    match condition.type:
+        case Comparison.IN:
+            return column.in_(values)
+        case Comparison.BETWEEN:
+            return column.between(value, values[1])
+        case Comparison.CONTAINS:
+            text = fold(str(condition.value))
+            return folded(COLUMNS[condition.key]).contains(text, autoescape=True)
+        case Comparison.LOWER_THAN:
             return column < value
-        case Comparison.AT_MOST, _:
+        case Comparison.AT_MOST:
             return column <= value
-        case Comparison.GREATER_THAN, _:
+        case Comparison.GREATER_THAN:
             return column > value
-        case Comparison.AT_LEAST, _:
+        case Comparison.AT_LEAST:
             return column >= value
         case _:
-            raise ValueError(condition)
+            return column == value

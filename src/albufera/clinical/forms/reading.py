@@ -35,8 +35,6 @@ _IDENTIFYING = frozenset(
 )  # fmt: skip
 
 
-
-
 def read_form(content: bytes, version: int = 0) -> Form:
     """Read an e-form from its JSON text. Raises `form-refused`, naming all that is wrong."""
     try:

@@ -50,7 +50,9 @@ def read_variable(
         description=schema.get("description", ""),
         unit=schema.get("unit", ""),
         coding=_coding(schema.get("x-code")),
-        choices=tuple(_choice(value, titled.get(_key(value), {})) for value in schema.get("enum", ())),
+        choices=tuple(
+            _choice(value, titled.get(_key(value), {})) for value in schema.get("enum", ())
+        ),
         date_rule=DateRule(schema.get("x-date", DateRule.SHIFT.value)),
         role=schema.get("x-role", ""),
         required=required,

@@ -144,7 +144,7 @@ def _check_bounds(value: Value, variable: Variable) -> None:
     if isinstance(value, bool):
         return
     unit = f" {variable.unit}" if variable.unit else ""
-    wrong = {
+    wrong: dict[str, Callable[[float], bool]] = {
         "minimum": lambda bound: value < bound,
         "maximum": lambda bound: value > bound,
         "exclusiveMinimum": lambda bound: value <= bound,
@@ -167,7 +167,10 @@ _BOUND_WORDS = {
 
 def _is_multiple(value: float, step: float) -> bool:
     """Whether it is one up to the precision of a double: 0.3 is a multiple of 0.1."""
-    nearest = round(value / step) * step
+    quotient = value / step
+    if not math.isfinite(quotient):
+        return False
+    nearest = round(quotient) * step
     return math.isclose(value, nearest, rel_tol=1e-9, abs_tol=1e-12)
 
 

@@ -6,6 +6,7 @@ never closed, the lines that it would have swallowed are read again on their own
 """
 
 import csv
+import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -86,6 +87,10 @@ class TableReader:
         if self._lines.too_long:
             yield End(self._lines.number, f"only the first {MAX_BYTES} bytes of a file are read.")
 
+    def digest(self) -> str:
+        """Return the SHA-256 of the bytes read so far."""
+        return self._lines.hash.hexdigest()
+
     def _first_line(self) -> "_Line":
         line = self._lines.take()
         while line is not None and not line.problem and not line.text.strip():
@@ -146,6 +151,7 @@ class _Lines:
         self._stream = stream
         self._again: deque[_Line] = deque()
         self._read = 0
+        self.hash = hashlib.sha256()
         self.number = 0
         self.too_long = False
 
@@ -160,7 +166,7 @@ class _Lines:
         if not content:
             return None
         self.number += 1
-        self._read += len(content)
+        self._count(content)
         if self.number == 1:
             content = _start(content)
         if len(content) > MAX_LINE:
@@ -177,9 +183,13 @@ class _Lines:
 
     def _skip_line(self) -> None:
         while (part := self._stream.readline(MAX_LINE)) and self._read < MAX_BYTES:
-            self._read += len(part)
+            self._count(part)
             if part.endswith(b"\n"):
                 return
+
+    def _count(self, content: bytes) -> None:
+        self._read += len(content)
+        self.hash.update(content)
 
 
 def _start(content: bytes) -> bytes:

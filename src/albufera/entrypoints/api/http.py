@@ -1,45 +1,42 @@
-"""What the REST modules share: resources, pages, edit tags, the caller and the node."""
+"""What the REST modules of a node share: the caller, the node, edit tags."""
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated
 
-from fastapi import Depends, Query, Request, Response
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from fastapi import Depends, Request
+from pydantic import BaseModel
 
 from albufera.bootstrap.node import Node
+from albufera.entrypoints.api.resources import (
+    PROBLEMS,
+    PageDep,
+    Resource,
+    ResourcePage,
+    get_page,
+    to_page,
+)
 from albufera.entrypoints.http import CSRF_HEADER, Caller, caller_of, check_csrf
 from albufera.kernel.actor import ANONYMOUS, Actor, ActorKind
 from albufera.kernel.errors import CHANGED_MEANWHILE, NOT_SIGNED_IN
-from albufera.kernel.pages import DEFAULT_LIMIT, MAX_LIMIT, Page, PageRequest
 
-T = TypeVar("T")
-S = TypeVar("S")
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {
-        "description": "A problem (RFC 9457): code, what happened, what to do.",
-        "content": {"application/problem+json": {"schema": {"type": "object"}}},
-    },
-}
-"""The problem responses that every route may give."""
-
-
-class Resource(BaseModel):
-    """Base of what goes over the wire: camelCase names, nothing unknown taken in."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", from_attributes=True
-    )
-
-
-class ResourcePage(Resource, Generic[T]):
-    """A page of resources. `nextAfter` is the value of `after` for the page that follows."""
-
-    items: list[T]
-    next_after: str | None = None
+__all__ = [
+    "PROBLEMS",
+    "ActorDep",
+    "AnyoneDep",
+    "NodeDep",
+    "PageDep",
+    "Resource",
+    "ResourcePage",
+    "check_if_match",
+    "etag_of",
+    "get_actor",
+    "get_actor_or_anonymous",
+    "get_caller",
+    "get_node",
+    "get_page",
+    "to_page",
+]
 
 
 def get_node(request: Request) -> Node:
@@ -67,31 +64,9 @@ def get_actor_or_anonymous(caller: Annotated[Caller, Depends(get_caller)]) -> Ac
     return caller.actor or ANONYMOUS
 
 
-def get_page(
-    after: Annotated[
-        str | None, Query(max_length=400, description="The key after which the page begins.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-) -> PageRequest:
-    """Return which page is asked for."""
-    return PageRequest(after, limit)
-
-
 NodeDep = Annotated[Node, Depends(get_node)]
 ActorDep = Annotated[Actor, Depends(get_actor)]
 AnyoneDep = Annotated[Actor, Depends(get_actor_or_anonymous)]
-PageDep = Annotated[PageRequest, Depends(get_page)]
-
-
-def to_page(
-    page: Page[S], make: Callable[[S], T], request: Request, response: Response
-) -> ResourcePage[T]:
-    """Make a wire page of a page of nouns, with its `Link: rel="next"` header."""
-    if page.next_after is not None:
-        url = request.url.include_query_params(after=page.next_after)
-        response.headers["link"] = f'<{url}>; rel="next"'
-    items: Sequence[T] = [make(item) for item in page.items]
-    return ResourcePage[T](items=list(items), next_after=page.next_after)
 
 
 def etag_of(resource: BaseModel) -> str:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from albufera import __version__
 from albufera.entrypoints.cli import home as home_commands
-from albufera.entrypoints.cli import identity, projects
+from albufera.entrypoints.cli import clinical, identity, projects
 from albufera.entrypoints.cli.context import Commander
 from albufera.kernel.errors import Refusal
 
@@ -60,6 +60,7 @@ for command in (
     *home_commands.COMMANDS,
     *identity.COMMANDS,
     *projects.COMMANDS,
+    *clinical.COMMANDS,
 ):
     main.add_command(command)
 

@@ -1,83 +1,62 @@
-"""Rendering pages: templates, navigation, flash messages and forms."""
+"""Rendering pages of a node: navigation and the frame around every page."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Depends, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.datastructures import FormData
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from albufera.bootstrap.node import Node
-from albufera.entrypoints.http import Caller, caller_of, check_csrf
+from albufera.entrypoints.http import Caller, caller_of
+from albufera.entrypoints.web.environment import (
+    ENVIRONMENT,
+    FLASH_COOKIE,
+    STATIC,
+    ActorDep,
+    CallerDep,
+    Flash,
+    FormDep,
+    Viewer,
+    field,
+    flashes,
+    get_actor,
+    get_caller,
+    get_form,
+    human_bytes,
+    is_current,
+    make_environment,
+    redirect,
+    static_url,
+    wants_page,
+)
 from albufera.kernel.actor import Actor, ActorKind
-from albufera.kernel.errors import NOT_SIGNED_IN
 
-FLASH_COOKIE = "albufera_flash"
-STATIC = Path(__file__).parent / "static"
-PROGRAM_PATHS = ("/api/", "/dicomweb/", "/trace/tile/", "/metrics", "/healthz", "/readyz")
-
-
-@dataclass(frozen=True)
-class Viewer:
-    """The signed-in person, as pages show them."""
-
-    name: str
-    username: str
-    roles: list[str]
-    is_operator: bool
-
-
-@dataclass(frozen=True)
-class Flash:
-    """A message shown once, on the page after a form was sent."""
-
-    kind: str
-    text: str
-
-
-@cache
-def static_url(name: str) -> str:
-    """Return the address of a static file with the digest of its content as version."""
-    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
-    return f"/static/{name}?v={digest}"
-
-
-def make_environment() -> Environment:
-    """Return the template environment: autoescaping, undefined names are errors."""
-    environment = Environment(
-        loader=PackageLoader("albufera.entrypoints.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["static_url"] = static_url
-    environment.filters["thousands"] = lambda number: f"{number:,}"
-    environment.filters["bytes"] = human_bytes
-    environment.filters["moment"] = lambda at: at.strftime("%Y-%m-%d %H:%M") if at else "—"
-    environment.filters["day"] = lambda at: at.strftime("%Y-%m-%d") if at else "—"
-    return environment
-
-
-def human_bytes(count: int) -> str:
-    """Write a number of bytes for people, in binary units."""
-    size = float(count)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:  # noqa: PLR2004 - the factor between binary units
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
-
-
-ENVIRONMENT = make_environment()
+__all__ = [
+    "ENVIRONMENT",
+    "FLASH_COOKIE",
+    "NAVIGATION",
+    "STATIC",
+    "ActorDep",
+    "CallerDep",
+    "Flash",
+    "FormDep",
+    "NodeDep",
+    "Viewer",
+    "error_page",
+    "field",
+    "get_actor",
+    "get_caller",
+    "get_form",
+    "get_node",
+    "human_bytes",
+    "make_environment",
+    "redirect",
+    "render",
+    "static_url",
+    "wants_page",
+]
 
 NavigationItem = tuple[str, str, Callable[[Actor, frozenset[str]], bool]]
 """(label, address, who sees it: given the actor and the names of the roles held anywhere)."""
@@ -94,36 +73,7 @@ def get_node(request: Request) -> Node:
     return node
 
 
-def get_caller(request: Request) -> Caller:
-    """Return who looks at this page."""
-    return caller_of(request)
-
-
-def get_actor(caller: Annotated[Caller, Depends(get_caller)]) -> Actor:
-    """Return the signed-in person. Raises `not-signed-in`; the answer leads to the sign-in page."""
-    if caller.actor.kind is ActorKind.ANONYMOUS:
-        raise NOT_SIGNED_IN()
-    return caller.actor
-
-
-async def get_form(request: Request) -> FormData:
-    """Return the form that was sent, having checked that it is the caller's own."""
-    form = await request.form(max_files=5000, max_fields=5000)
-    token = form.get("csrf_token")
-    check_csrf(request, caller_of(request), token if isinstance(token, str) else None)
-    return form
-
-
 NodeDep = Annotated[Node, Depends(get_node)]
-CallerDep = Annotated[Caller, Depends(get_caller)]
-ActorDep = Annotated[Actor, Depends(get_actor)]
-FormDep = Annotated[FormData, Depends(get_form)]
-
-
-def field(form: FormData, name: str, default: str = "") -> str:
-    """Return a text field of a form, stripped."""
-    value = form.get(name, default)
-    return value.strip() if isinstance(value, str) else default
 
 
 def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
@@ -135,16 +85,6 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
     response.headers["vary"] = "Cookie"
     if FLASH_COOKIE in request.cookies:
         response.delete_cookie(FLASH_COOKIE)
-    return response
-
-
-def redirect(address: str, flash: Flash | None = None) -> RedirectResponse:
-    """Lead to another page of ours after a form was sent, with a message shown there."""
-    response = RedirectResponse(address, 303)
-    if flash is not None:
-        content = json.dumps([flash.kind, flash.text[:900]]).encode()
-        value = base64.urlsafe_b64encode(content).decode()
-        response.set_cookie(FLASH_COOKIE, value, max_age=60, httponly=True, samesite="lax")
     return response
 
 
@@ -164,32 +104,13 @@ def _frame(request: Request, caller: Caller) -> dict[str, Any]:
         "node_name": node.settings.node.name,
         "path": path,
         "csrf_token": caller.session.csrf_token if caller.session else "",
-        "flash": _flash(request),
+        "flash": flashes(request),
         "navigation": [
-            {"label": label, "href": href, "current": _is_current(path, href), "count": None}
+            {"label": label, "href": href, "current": is_current(path, href), "count": None}
             for label, href, shows in NAVIGATION
             if shows(caller.actor, roles)
         ],
     }
-
-
-def _is_current(path: str, href: str) -> bool:
-    return path == href if href == "/" else path == href or path.startswith(href + "/")
-
-
-def _flash(request: Request) -> list[Flash]:
-    value = request.cookies.get(FLASH_COOKIE, "")
-    try:
-        kind, text = json.loads(base64.urlsafe_b64decode(value))
-        return [Flash(str(kind), str(text))]
-    except ValueError:
-        return []
-
-
-def wants_page(request: Request) -> bool:
-    """Tell whether a failure is answered with a page (else with problem details)."""
-    path = request.url.path
-    return not path.startswith(PROGRAM_PATHS) and "text/html" in request.headers.get("accept", "")
 
 
 def error_page(request: Request, answer: JSONResponse) -> Response:

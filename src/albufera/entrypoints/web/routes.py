@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from albufera.entrypoints.web import session
+from albufera.entrypoints.web import clinical, session
 
 router = APIRouter()
-for module in (session,):
+for module in (session, clinical):
     router.include_router(module.router)

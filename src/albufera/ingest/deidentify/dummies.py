@@ -19,7 +19,6 @@ BY_VR = {
     "ST": REMOVED,
     "TM": b"000000",
     "UC": REMOVED,
-    "UI": b"2.25.0",
     "UR": b"urn:removed",
     "UT": REMOVED,
 }

@@ -108,8 +108,11 @@ def dictionary_vr(tag: int) -> str:
 
 
 def resolve(code: str, vr: str) -> Treatment:
-    """The treatment for a Basic Profile code, compound ones by the rule stated above."""
-    if code == "U":
+    """The treatment for a Basic Profile code, compound ones by the rule stated above.
+
+    The dummy of a UID is a keyed one, so that those of one object stay distinct.
+    """
+    if code == "U" or (code == "D" and vr == "UI"):
         return Treatment.UID
     if code.endswith("U*"):
         return Treatment.ITEMS

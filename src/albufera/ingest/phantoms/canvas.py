@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,13 +80,15 @@ class Canvas:
         return covered
 
 
-def _raised(value: Field, power: float) -> Field:
+def _raised(value: npt.NDArray[Any], power: float) -> npt.NDArray[Any]:
     """``value ** power``; for the two powers in use everywhere without the slow function."""
+    raised: npt.NDArray[Any]
     if power == 2.0:  # noqa: PLR2004
-        return value * value
-    if power == 2.5:  # noqa: PLR2004
-        return value * value * np.sqrt(value)
-    raised: Field = value ** np.float32(power)
+        raised = value * value
+    elif power == 2.5:  # noqa: PLR2004
+        raised = value * value * np.sqrt(value)
+    else:
+        raised = value ** np.float32(power)
     return raised
 
 

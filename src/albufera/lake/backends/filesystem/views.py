@@ -69,6 +69,7 @@ def drop_view(target: Path) -> bool:
     held = HeldDirectory(target.parent, prefix)
     try:
         with suppress(FileNotFoundError):
+            target.chmod(0o700)  # a directory that moves to another parent must be writable
             target.rename(held.path / "dropped")
     finally:
         held.release()

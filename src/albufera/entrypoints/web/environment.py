@@ -1,0 +1,141 @@
+"""What the pages of a node and of a hub share: templates, flash messages, forms, who looks."""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.responses import RedirectResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.datastructures import FormData
+
+from albufera.entrypoints.http import Caller, caller_of, check_csrf
+from albufera.kernel.actor import Actor, ActorKind
+from albufera.kernel.errors import NOT_SIGNED_IN
+
+FLASH_COOKIE = "albufera_flash"
+STATIC = Path(__file__).parent / "static"
+PROGRAM_PATHS = (
+    "/api/", "/dicomweb/", "/federation/v1/", "/trace/tile/", "/metrics", "/healthz", "/readyz",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """The signed-in person, as pages show them."""
+
+    name: str
+    username: str
+    roles: list[str]
+    is_operator: bool
+
+
+@dataclass(frozen=True)
+class Flash:
+    """A message shown once, on the page after a form was sent."""
+
+    kind: str
+    text: str
+
+
+@cache
+def static_url(name: str) -> str:
+    """Return the address of a static file with the digest of its content as version."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"
+
+
+def make_environment() -> Environment:
+    """Return the template environment: autoescaping, undefined names are errors."""
+    environment = Environment(
+        loader=PackageLoader("albufera.entrypoints.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["static_url"] = static_url
+    environment.filters["thousands"] = lambda number: f"{number:,}"
+    environment.filters["bytes"] = human_bytes
+    environment.filters["moment"] = lambda at: at.strftime("%Y-%m-%d %H:%M") if at else "—"
+    environment.filters["day"] = lambda at: at.strftime("%Y-%m-%d") if at else "—"
+    return environment
+
+
+def human_bytes(count: int) -> str:
+    """Write a number of bytes for people, in binary units."""
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:  # noqa: PLR2004 - the factor between binary units
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+ENVIRONMENT = make_environment()
+
+
+def get_caller(request: Request) -> Caller:
+    """Return who looks at this page."""
+    return caller_of(request)
+
+
+def get_actor(caller: Annotated[Caller, Depends(get_caller)]) -> Actor:
+    """Return the signed-in person. Raises `not-signed-in`; the answer leads to the sign-in page."""
+    if caller.actor.kind is ActorKind.ANONYMOUS:
+        raise NOT_SIGNED_IN()
+    return caller.actor
+
+
+async def get_form(request: Request) -> FormData:
+    """Return the form that was sent, having checked that it is the caller's own."""
+    form = await request.form(max_files=5000, max_fields=5000)
+    token = form.get("csrf_token")
+    check_csrf(request, caller_of(request), token if isinstance(token, str) else None)
+    return form
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
+ActorDep = Annotated[Actor, Depends(get_actor)]
+FormDep = Annotated[FormData, Depends(get_form)]
+
+
+def field(form: FormData, name: str, default: str = "") -> str:
+    """Return a text field of a form, stripped."""
+    value = form.get(name, default)
+    return value.strip() if isinstance(value, str) else default
+
+
+def redirect(address: str, flash: Flash | None = None) -> RedirectResponse:
+    """Lead to another page of ours after a form was sent, with a message shown there."""
+    response = RedirectResponse(address, 303)
+    if flash is not None:
+        content = json.dumps([flash.kind, flash.text[:900]]).encode()
+        value = base64.urlsafe_b64encode(content).decode()
+        response.set_cookie(FLASH_COOKIE, value, max_age=60, httponly=True, samesite="lax")
+    return response
+
+
+def flashes(request: Request) -> list[Flash]:
+    """Return the message that the page before left, if any."""
+    value = request.cookies.get(FLASH_COOKIE, "")
+    try:
+        kind, text = json.loads(base64.urlsafe_b64decode(value))
+        return [Flash(str(kind), str(text))]
+    except ValueError:
+        return []
+
+
+def is_current(path: str, href: str) -> bool:
+    """Tell whether a page belongs to the section that begins at `href`."""
+    return path == href if href == "/" else path == href or path.startswith(href + "/")
+
+
+def wants_page(request: Request) -> bool:
+    """Tell whether a failure is answered with a page (else with problem details)."""
+    path = request.url.path
+    return not path.startswith(PROGRAM_PATHS) and "text/html" in request.headers.get("accept", "")
