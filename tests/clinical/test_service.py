@@ -1,7 +1,7 @@
 """Loading tables: what is stored, what is reported, and who may; on both databases."""
 
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pytest
@@ -72,7 +72,7 @@ class Clinic:
 
 
 @pytest.fixture
-def clinic(database: Database) -> Iterator[Clinic]:
+def clinic(database: Database) -> Clinic:
     policy = TablePolicy()
     projects = ProjectService(database, policy)
     service = ClinicalService(database, policy, projects, ReadableNames(), NoImages())
@@ -94,7 +94,7 @@ def clinic(database: Database) -> Iterator[Clinic]:
     made = Clinic(service, database, people["lung.steward"], people["breast.steward"],
                   people["lung.researcher"], lung)  # fmt: skip
     service.define_form(made.steward, "LUNG", as_bytes(EVERY_TYPE))
-    yield made
+    return made
 
 
 def places(problems: Collection[Problem]) -> list[tuple[int | None, str]]:
@@ -276,8 +276,8 @@ def test_completeness_and_facts_are_counted_by_sql(clinic: Clinic) -> None:
             "adenocarcinoma": 1,
         }
         assert counts_of(connection, clinic.project_id, "age", some) == {"1": 1, "50": 1}
-        found = [r.subject for r in records_of(connection, clinic.project_id, some)]
-        assert found == ["SUBJ-A", "SUBJ-C"]
+        names = [r.subject for r in records_of(connection, clinic.project_id, some)]
+        assert names == ["SUBJ-A", "SUBJ-C"]
         values = records.clinical_values
         over = sa.select(values.c.subject_name).where(
             values.c.variable == "age", values.c.number_value > 10

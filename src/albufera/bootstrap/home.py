@@ -54,6 +54,11 @@ class Home:
         return self.root / "views"
 
     @property
+    def manifests(self) -> Path:
+        """The canonical manifests of datasets."""
+        return self.root / "manifests"
+
+    @property
     def jobs(self) -> Path:
         """Run directories of jobs."""
         return self.root / "jobs"
@@ -124,8 +129,8 @@ def create_home(root: Path, name: str, url: str) -> Home:
         raise HOME_EXISTS(f"There is a home in {home.root} already.")
     home.root.mkdir(parents=True, exist_ok=True)
     for directory in (
-        home.lake, home.views, home.jobs, home.user_homes, home.airlock, home.uploads,
-        home.quarantine, home.keys,
+        home.lake, home.views, home.manifests, home.jobs, home.user_homes, home.airlock,
+        home.uploads, home.quarantine, home.keys,
     ):  # fmt: skip
         directory.mkdir(exist_ok=True)
         directory.chmod(0o700)

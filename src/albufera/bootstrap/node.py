@@ -3,10 +3,22 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from albufera.bootstrap.adapters import KeyedSubjectNames, LakeSubjects
+from albufera.bootstrap.adapters import ClinicalOfSubjects, KeyedSubjectNames, LakeSubjects
 from albufera.bootstrap.home import Home, create_home
+from albufera.bootstrap.log_proofs import TraceProofs
 from albufera.bootstrap.schema import upgrade_schema
+from albufera.catalogue.backends.shelf import FileShelf
+from albufera.catalogue.builder import BUILD, DatasetBuilder
+from albufera.catalogue.checks import VERIFY, DatasetChecks
+from albufera.catalogue.cohorts import CohortService
+from albufera.catalogue.contents import DatasetContents
+from albufera.catalogue.drafts import DraftService
+from albufera.catalogue.lifecycle import MINT, TOMBSTONE, LifecycleService
+from albufera.catalogue.records import series_granted
+from albufera.catalogue.service import CatalogueService
+from albufera.catalogue.views import DatasetViews
 from albufera.clinical.service import ClinicalService
+from albufera.governance.access import AccessService
 from albufera.governance.policy import TablePolicy
 from albufera.governance.projects import ProjectService
 from albufera.identity.backends.argon2 import Argon2Hasher
@@ -28,6 +40,10 @@ from albufera.kernel.worker import Handler, Worker
 from albufera.lake.backends.filesystem.store import FileSystemStore
 from albufera.lake.pictures import PictureStudio
 from albufera.lake.service import LakeService
+from albufera.publication.backends.local import LocalRegistrar
+from albufera.publication.minting import Minter
+from albufera.publication.model import Publisher
+from albufera.publication.service import PublicationService
 from albufera.settings import Settings
 from albufera.trace.service import TraceService
 from albufera.trace.verifications import TASK as VERIFY_TRACE
@@ -49,6 +65,13 @@ class Node:
     lake: LakeService
     ingests: IngestService
     clinical: ClinicalService
+    catalogue: CatalogueService
+    drafts: DraftService
+    lifecycle: LifecycleService
+    dataset_checks: DatasetChecks
+    cohorts: CohortService
+    access: AccessService
+    publication: PublicationService
     trace: TraceService
     verifications: VerificationService
     handlers: Mapping[str, Handler]
@@ -72,7 +95,7 @@ def open_node(settings: Settings, hasher: PasswordHasher | None = None) -> Node:
     home = Home(settings.home)
     home.require()
     database = Database(settings.database_url)
-    policy = TablePolicy()
+    policy = TablePolicy(grantee_relations={"series": series_granted})
     identity = IdentityService(database, policy, hasher or Argon2Hasher())
     projects = ProjectService(database, policy)
     # Each domain adds its services, its handlers of tasks and its chores below this line.
@@ -93,6 +116,19 @@ def open_node(settings: Settings, hasher: PasswordHasher | None = None) -> Node:
     chores: dict[str, Callable[[], object]] = {"trace.append": trace.appender.chore}
     handlers[RUN_INGEST] = Handler(runs.run_task, runs.task_failed, runs.task_cancelled)
     chores["ingest.sweep"] = ingests.sweep
+    shelf, facts = FileShelf(home.manifests), ClinicalOfSubjects()
+    contents = DatasetContents(database, shelf)
+    views = DatasetViews(database, contents, facts, store, home.views, settings.node.url)
+    catalogue = CatalogueService(database, policy, contents, views)
+    dataset_checks = DatasetChecks(database, policy, contents, store, views)
+    handlers[BUILD] = DatasetBuilder(database, shelf, facts).handler()
+    handlers[VERIFY] = dataset_checks.handler()
+    lifecycle = LifecycleService(database, policy)
+    node_key, publisher = home.node_key(), Publisher(settings.node.name, settings.node.url)
+    registrar = LocalRegistrar(database, node_key.verify_key.name.partition("/")[0])
+    minter = Minter(database, policy, lifecycle, registrar, publisher)
+    handlers[MINT], handlers[TOMBSTONE] = minter.mint_handler(), minter.tombstone_handler()
+    publication = PublicationService(database, policy, publisher, TraceProofs(trace), node_key)
     return Node(
         settings=settings,
         home=home,
@@ -103,6 +139,13 @@ def open_node(settings: Settings, hasher: PasswordHasher | None = None) -> Node:
         lake=lake,
         ingests=ingests,
         clinical=clinical,
+        catalogue=catalogue,
+        drafts=DraftService(database, policy, projects, shelf),
+        lifecycle=lifecycle,
+        dataset_checks=dataset_checks,
+        cohorts=CohortService(database, policy),
+        access=AccessService(database, policy, catalogue),
+        publication=publication,
         trace=trace,
         verifications=verifications,
         handlers=handlers,

@@ -16,7 +16,13 @@ from albufera.catalogue.description import aggregate
 from albufera.catalogue.events import DatasetBuilt, DatasetFailed
 from albufera.catalogue.folders import Placed, folder_of
 from albufera.catalogue.manifest import Entry, ManifestWriter
-from albufera.catalogue.model import DATASET_LIFE, NOTHING_SELECTED, Counts, DatasetState, ManifestDigest
+from albufera.catalogue.model import (
+    DATASET_LIFE,
+    NOTHING_SELECTED,
+    Counts,
+    DatasetState,
+    ManifestDigest,
+)
 from albufera.catalogue.ports import ClinicalFacts, Draft, ManifestShelf
 from albufera.catalogue.query.expression import from_json
 from albufera.catalogue.records import dataset_series, datasets
@@ -54,6 +60,15 @@ class Build:
     condition: sa.ColumnElement[bool]
 
 
+@dataclass(frozen=True)
+class Written:
+    """A manifest that was written, and the files and bytes that it lists."""
+
+    digest: ManifestDigest
+    files: int
+    byte_count: int
+
+
 class Beat:
     """Reports progress twice a second at most, so that small steps cost nothing."""
 
@@ -85,14 +100,14 @@ class DatasetBuilder:
         try:
             build, beat = self._begin(context.task), Beat(context)
             total = self._select(build, beat)
-            digest = self._write(build, beat, total)
+            written = self._write(build, beat, total)
             crash_point("catalogue.manifest.written")
-            self._commit(build, digest)
+            self._commit(build, written)
         except Superseded:
             self.clean(context.task)
             return
         crash_point("catalogue.build.committed")
-        self.shelf.discard(build.dataset_id, but=digest.sha256)
+        self.shelf.discard(build.dataset_id, but=written.digest.sha256)
 
     def failed(self, task: Task, note: str) -> None:
         """Remember why the draft could not be made."""
@@ -106,9 +121,7 @@ class DatasetBuilder:
             ).one_or_none()
             if row is not None:
                 work.record(
-                    DatasetFailed(
-                        project_id=row.project_id, dataset_id=dataset_id, attempt=attempt
-                    )
+                    DatasetFailed(project_id=row.project_id, dataset_id=dataset_id, attempt=attempt)
                 )
 
     def clean(self, task: Task) -> None:
@@ -167,7 +180,7 @@ class DatasetBuilder:
         crash_point("catalogue.build.selected")
         return int(done)
 
-    def _write(self, build: Build, beat: Beat, total: int) -> ManifestDigest:
+    def _write(self, build: Build, beat: Beat, total: int) -> Written:
         with self.shelf.draft(build.dataset_id) as draft:
             writer = ManifestWriter(draft, build.dataset_id, build.version)
             after, done = "", 0
@@ -185,12 +198,15 @@ class DatasetBuilder:
                 beat(total + done, 2 * total, "writing the manifest")
             return _keep(writer, draft)
 
-    def _commit(self, build: Build, digest: ManifestDigest) -> None:
+    def _commit(self, build: Build, written: Written) -> None:
+        digest = written.digest
         with self.database.read() as connection:
             told = aggregate(connection, self.clinical, build.dataset_id, build.project_id)
         counts = Counts(
             told["subjects"], told["studies"], told["series"], told["images"], told["bytes"]
         )
+        if (counts.images, counts.byte_count) != (written.files, written.byte_count):
+            raise RuntimeError("series grew while the manifest was written; it is written again")
         with unit_of_work(self.database, SYSTEM) as work:
             _hold(work.connection, build)
             _set_ready(work, build, digest, counts, told)
@@ -234,13 +250,15 @@ def _set_ready(
     )
 
 
-def _keep(writer: ManifestWriter, draft: Draft) -> ManifestDigest:
+def _keep(writer: ManifestWriter, draft: Draft) -> Written:
     digest = writer.finish()
     draft.keep(digest.sha256)
-    return digest
+    return Written(digest, writer.files, writer.byte_count)
 
 
-def _add(writer: ManifestWriter, series_id: str, folder: str, packed: bytes) -> tuple[str, int, int]:
+def _add(
+    writer: ManifestWriter, series_id: str, folder: str, packed: bytes
+) -> tuple[str, int, int]:
     """Add the files of a series; return (series id, images, bytes)."""
     files = sorted(((f"{i.instance_uid}.dcm", i) for i in unpack(packed)), key=itemgetter(0))
     for name, item in files:

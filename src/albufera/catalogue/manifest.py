@@ -28,7 +28,9 @@ PROOF_FORMAT = "albufera-manifest-proof/1"
 
 _MAX_PATH = 4000
 _BUFFER = 64 * 1024
-_HEAD = re.compile(rb'\{"dataset":\{"id":"([a-z0-9-]{1,100})","version":([1-9]\d{0,8})\},"files":\[')
+_HEAD = re.compile(
+    rb'\{"dataset":\{"id":"([a-z0-9-]{1,100})","version":([1-9]\d{0,8})\},"files":\['
+)
 _ENTRY = re.compile(
     rb'\{"path":("(?:[^"\\\x00-\x1f]|\\.){1,24000}"),"sha256":"([0-9a-f]{64})",'
     rb'"size":(0|[1-9]\d{0,15})\}([,\]])'
@@ -257,7 +259,9 @@ class FileProof:
         verify_inclusion(self.entry.leaf(), self.index, self.files, hashes, root)
 
 
-def prove_file(open_manifest: Callable[[], AbstractContextManager[BinaryIO]], path: str) -> FileProof:
+def prove_file(
+    open_manifest: Callable[[], AbstractContextManager[BinaryIO]], path: str
+) -> FileProof:
     """Prove that a file is in a manifest, reading it twice. Raises `manifest-file-not-found`."""
     with open_manifest() as stream:
         reader = ManifestReader(stream)

@@ -54,6 +54,18 @@ class Variable:
     unit: str = ""
     values: Mapping[str, str] | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the column's entry of the data dictionary, without what is empty."""
+        told = {
+            "name": self.name,
+            "type": self.type,
+            "title": self.label,
+            "description": self.description,
+            "unit": self.unit,
+            "values": None if self.values is None else dict(self.values),
+        }
+        return {key: value for key, value in told.items() if value not in ("", None)}
+
 
 class ClinicalFacts(Protocol):
     """The clinical data of a project's subjects, as a dataset hands them on.
@@ -63,7 +75,10 @@ class ClinicalFacts(Protocol):
     """
 
     def data_dictionary(self, connection: Connection, project_id: str) -> Sequence[Variable]:
-        """Return the columns of the flattened table, in order, without the subject's."""
+        """Return the columns of the flattened table, in order, without the subject's.
+
+        Empty where the project has no e-form.
+        """
         ...
 
     def flattened(

@@ -54,7 +54,6 @@ datasets = sa.Table(
     sa.Column("manifest_sha256", sa.String(64)),
     sa.Column("manifest_size", sa.BigInteger),
     sa.Column("reason", sa.Text, nullable=False, default=""),
-    sa.Column("request_key", sa.String(200)),
     sa.Column("created_by", sa.ForeignKey("users.user_id"), nullable=False),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("ready_at", Instant),
@@ -64,7 +63,6 @@ datasets = sa.Table(
     sa.Column("published_by", sa.String(40)),
     sa.Column("invalidated_at", Instant),
     sa.Column("invalidated_by", sa.String(40)),
-    sa.UniqueConstraint("created_by", "request_key"),
     sa.Index("ix_datasets_by_project", "project_id", "state"),
 )
 
@@ -106,7 +104,7 @@ dataset_verifications = sa.Table(
 
 _successors = datasets.alias("successors")
 
-DATASETS = (
+DATASETS: sa.Select[Any] = (
     sa.select(
         *(column for column in datasets.c if column.name not in {"aggregate", "filter"}),
         projects.c.code.label("project"),
@@ -127,7 +125,7 @@ DATASET_COLUMNS = Columns(
 )
 """Where the facts that the policy looks at are, in `datasets`."""
 
-DATASET_SERIES = (
+DATASET_SERIES: sa.Select[Any] = (
     sa.select(
         dataset_series.c.series_id,
         dataset_series.c.folder,
@@ -151,9 +149,7 @@ DATASET_SERIES = (
 _REACHED = (DatasetState.RELEASED.value, DatasetState.PUBLISHED.value)
 
 
-def series_granted(
-    columns: Columns, mine: sa.ColumnElement[bool]
-) -> sa.ColumnElement[bool]:
+def series_granted(columns: Columns, mine: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     """Tell when a series is in a usable dataset of which the grant `mine` is (for the policy)."""
     return (
         sa.exists()
@@ -180,8 +176,10 @@ def aggregate_of(connection: Connection, dataset_id: str) -> dict[str, Any]:
     return connection.scalar(sa.select(datasets.c.aggregate).where(mine)) or {}
 
 
-def chain(connection: Connection, dataset: Dataset) -> Sequence[Dataset]:
-    """Return all versions of a dataset, the first first, in one query."""
+def chain(
+    connection: Connection, dataset: Dataset, visible: sa.ColumnElement[bool]
+) -> Sequence[Dataset]:
+    """Return the visible versions of a dataset, the first first, in one query."""
     ids = (
         sa.select(datasets.c.dataset_id, datasets.c.previous_id)
         .where(datasets.c.dataset_id == dataset.dataset_id)
@@ -191,7 +189,7 @@ def chain(connection: Connection, dataset: Dataset) -> Sequence[Dataset]:
         datasets.c.dataset_id == ids.c.previous_id, datasets.c.previous_id == ids.c.dataset_id
     )
     ids = ids.union(sa.select(datasets.c.dataset_id, datasets.c.previous_id).join(ids, near))
-    query = DATASETS.where(datasets.c.dataset_id.in_(sa.select(ids.c.dataset_id)))
+    query = DATASETS.where(visible, datasets.c.dataset_id.in_(sa.select(ids.c.dataset_id)))
     return [to_dataset(row) for row in connection.execute(query.order_by(datasets.c.version))]
 
 
@@ -234,15 +232,16 @@ def series_after(
 
 def packed_after(
     connection: Connection, dataset_id: str, folder: str, limit: int
-) -> Sequence[Row[tuple[str, str, bytes]]]:
+) -> Sequence[Row[Any]]:
     """Return (series id, folder, packed instances) of the next series after a folder."""
-    return connection.execute(
+    query: sa.Select[Any] = (
         sa.select(dataset_series.c.series_id, dataset_series.c.folder, series.c.instances)
         .join(series, series.c.series_id == dataset_series.c.series_id)
         .where(dataset_series.c.dataset_id == dataset_id, dataset_series.c.folder > folder)
         .order_by(dataset_series.c.folder)
         .limit(limit)
-    ).all()
+    )
+    return connection.execute(query).all()
 
 
 def last_verification(connection: Connection, dataset_id: str) -> Verification | None:
@@ -281,9 +280,7 @@ def to_dataset(row: Row[Any]) -> Dataset:
         previous_id=row.previous_id,
         next_id=row.next_id,
         state=DatasetState(row.state),
-        properties=Properties(
-            row.name, row.description, row.purpose, row.licence, row.contact
-        ),
+        properties=Properties(row.name, row.description, row.purpose, row.licence, row.contact),
         selection=Selection(row.filter_text, row.listed_studies),
         counts=Counts(
             row.subject_count, row.study_count, row.series_count, row.image_count, row.byte_count

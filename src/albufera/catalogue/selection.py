@@ -124,7 +124,7 @@ def batch_after(
     connection: Connection, condition: sa.ColumnElement[bool], series_id: str, limit: int
 ) -> Sequence[Row[Any]]:
     """Return the next selected series after an id, with what their folder names are made of."""
-    return connection.execute(
+    query: sa.Select[Any] = (
         sa.select(
             series.c.series_id,
             series.c.instance_count,
@@ -142,7 +142,8 @@ def batch_after(
         .where(condition, series.c.series_id > series_id)
         .order_by(series.c.series_id)
         .limit(limit)
-    ).all()
+    )
+    return connection.execute(query).all()
 
 
 def _study_column(first: Sequence[str]) -> tuple[int, int]:

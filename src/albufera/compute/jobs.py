@@ -1,8 +1,10 @@
 """Verbs of jobs: submit, list, show, logs, cancel."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from albufera.compute import records
@@ -13,7 +15,10 @@ from albufera.compute.model import (
     JOB_LIFE,
     JOB_NOT_FOUND,
     MAX_DATASETS,
+    MAX_WAITING_JOBS,
+    NOT_GRANTED,
     SANDBOX_UNAVAILABLE,
+    TOO_MANY_JOBS,
     Flavour,
     Job,
     JobState,
@@ -26,13 +31,16 @@ from albufera.compute.workspace import Workspace
 from albufera.kernel.actor import Actor
 from albufera.kernel.canonical import digest
 from albufera.kernel.database import Database
-from albufera.kernel.errors import INVALID, NOT_FOUND
-from albufera.kernel.ids import new_id
+from albufera.kernel.errors import FORBIDDEN, INVALID, NOT_FOUND, Refusal
+from albufera.kernel.ids import is_id, new_id
 from albufera.kernel.pages import Page, PageRequest, cut
 from albufera.kernel.policy import Policy, Thing
 from albufera.kernel.unit_of_work import unit_of_work
 
 TASK = "job.run"
+PREFIX = "jo"
+MAX_LOG_BITS = 34
+"""Logs are shorter than two to this power, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +75,100 @@ class JobService:
     def submit(self, actor: Actor, submission: Submission) -> Job:
         """Queue a job on granted datasets of one project.
 
-        Raises `sandbox-unavailable` (never runs bare), `not-found`, `forbidden`, `invalid-input`.
+        Raises `sandbox-unavailable` (never runs bare), `not-found`, `dataset-not-granted`,
+        `too-many-jobs`, `invalid-input`.
         """
-        command, files = tuple(submission.command), dict(submission.files)
+        command = tuple(submission.command)
         check_command(command)
-        check_attachments(files)
+        files = check_attachments(submission.files)
         flavour = self._flavour(submission.flavour)
         wanted = tuple(dict.fromkeys(submission.dataset_ids))
+        with self.database.read() as connection:
+            self._one_project(connection, actor, wanted)
         available = self.runner.available()
         if not available.ok:
             raise SANDBOX_UNAVAILABLE(f"{available.reason} {available.remedy}".strip())
-        job_id = new_id("jo")
+        job_id = new_id(PREFIX)
+        self.workspace.prepare(job_id, files)
+        try:
+            return self._queue(actor, job_id, wanted, command, flavour)
+        except BaseException:
+            self.workspace.discard(job_id)
+            raise
+
+    def list(self, actor: Actor, request: PageRequest, dataset_id: str = "") -> Page[Job]:
+        """Return the jobs that `actor` may see, newest first; on one dataset if it is named."""
+        table = records.jobs
+        query = records.JOBS.where(self.policy.which(actor, "job.view", records.COLUMNS))
+        if request.after:
+            if not is_id(request.after, PREFIX):
+                raise INVALID("“after” is the identifier of a job.", field="after")
+            query = query.where(table.c.job_id < request.after)
+        if dataset_id:
+            query = query.where(records.uses(dataset_id) if is_id(dataset_id, "ds") else sa.false())
+        query = query.order_by(table.c.job_id.desc()).limit(request.limit + 1)
+        with self.database.read() as connection:
+            items = [records.to_job(row) for row in connection.execute(query)]
+        return cut(items, request, lambda job: job.job_id)
+
+    def show(self, actor: Actor, job_id: str) -> tuple[Job, tuple[str, ...]]:
+        """Return a job and what the caller may do to it. Raises `job-not-found`."""
+        with self.database.read() as connection:
+            job = resolve_job(connection, self.policy, actor, job_id, "job.view")
+            allowed = self.policy.allowed(connection, actor, thing_of(job))
+        idle = set() if "cancel" in JOB_LIFE.allowed(job.state) else {"cancel"}
+        return job, tuple(verb for verb in allowed if verb not in idle)
+
+    def cancel(self, actor: Actor, job_id: str) -> Job:
+        """End a job: at once if it waits, within moments if it runs."""
+        with unit_of_work(self.database, actor) as work:
+            row = records.held_job(work.connection, job_id) if is_id(job_id, PREFIX) else None
+            job = resolve_job(work.connection, self.policy, actor, job_id, "job.cancel")
+            JOB_LIFE.after(job.state, "cancel")
+            values: dict[str, object] = {"cancel_requested": True}
+            if job.state is JobState.QUEUED:
+                values |= {"state": JobState.CANCELLED.value, "reason": "cancelled"}
+                values |= {"ended_at": work.now()}
+                work.record(ended_event(job, JobState.CANCELLED, "cancelled"))
+            records.update_job(work.connection, job_id, **values)
+        if row is not None and row.run_handle:
+            with contextlib.suppress(UnknownRun):
+                self.runner.stop(row.run_handle)
+        return self.show(actor, job_id)[0]
+
+    def logs(self, actor: Actor, job_id: str, offset: int, limit: int) -> bytes:
+        """Return a part of what the job printed, from byte `offset` on; empty before it starts."""
+        return self._log(self._handle(actor, job_id), offset, limit)
+
+    def log_tail(self, actor: Actor, job_id: str, size: int) -> tuple[bytes, int]:
+        """Return at most the last `size` bytes of what the job printed, and where they begin."""
+        handle = self._handle(actor, job_id)
+        end, step = 0, 1 << MAX_LOG_BITS
+        while step:  # the greatest offset before which there is a byte
+            if self._log(handle, end + step - 1, 1):
+                end += step
+            step >>= 1
+        start = max(0, end - size)
+        return self._log(handle, start, size), start
+
+    def outputs(self, actor: Actor, job_id: str) -> tuple[Sequence[Output], bool]:
+        """Return what the job left in `/outputs` (names and sizes), and whether there is more."""
+        with self.database.read() as connection:
+            resolve_job(connection, self.policy, actor, job_id, "job.egress")
+        return self.workspace.outputs(job_id)
+
+    def _queue(
+        self,
+        actor: Actor,
+        job_id: str,
+        wanted: Sequence[str],
+        command: Sequence[str],
+        flavour: Flavour,
+    ) -> Job:
         with unit_of_work(self.database, actor) as work:
             project_id = self._one_project(work.connection, actor, wanted)
+            if records.live_count(work.connection, actor.user_id) >= MAX_WAITING_JOBS:
+                raise TOO_MANY_JOBS(f"One person has at most {MAX_WAITING_JOBS} jobs waiting.")
             work.connection.execute(
                 records.jobs.insert().values(
                     job_id=job_id,
@@ -92,70 +181,22 @@ class JobService:
                     submitted_at=work.now(),
                 )
             )
-            work.record(
-                JobSubmitted(
-                    project_id=project_id, job_id=job_id, command_digest=digest(list(command))
-                )
-            )
+            told = digest(list(command))
+            work.record(JobSubmitted(project_id=project_id, job_id=job_id, command_digest=told))
             work.enqueue(TASK, job_id, {})
-            self.workspace.prepare(job_id, files)
-            return self._find(work.connection, job_id)
+            return resolve_job(work.connection, self.policy, actor, job_id, "job.view")
 
-    def list(self, actor: Actor, request: PageRequest, dataset_id: str = "") -> Page[Job]:
-        """Return the jobs that `actor` may see, newest first."""
-        table = records.jobs
-        query = records.JOBS.where(self.policy.which(actor, "job.view", records.COLUMNS))
-        if request.after:
-            query = query.where(table.c.job_id < request.after)
-        if dataset_id:
-            query = query.where(table.c.dataset_ids.like(f'%"{dataset_id}"%'))
-        query = query.order_by(table.c.job_id.desc()).limit(request.limit + 1)
+    def _handle(self, actor: Actor, job_id: str) -> str:
         with self.database.read() as connection:
-            items = [records.to_job(row) for row in connection.execute(query)]
-        return cut(items, request, lambda job: job.job_id)
-
-    def show(self, actor: Actor, job_id: str) -> tuple[Job, tuple[str, ...]]:
-        """Return a job and what the caller may do to it. Raises `job-not-found`."""
-        with self.database.read() as connection:
-            job = self._require(connection, actor, job_id, "job.view")
-            allowed = self.policy.allowed(connection, actor, thing_of(job))
-        idle = set() if JOB_LIFE.allowed(job.state) else {"cancel"}
-        return job, tuple(verb for verb in allowed if verb not in idle)
-
-    def cancel(self, actor: Actor, job_id: str) -> Job:
-        """End a job: at once if it waits, within moments if it runs."""
-        with unit_of_work(self.database, actor) as work:
-            job = self._require(work.connection, actor, job_id, "job.cancel")
-            JOB_LIFE.after(job.state, "cancel")
-            records.update_job(work.connection, job_id, cancel_requested=True)
-            if job.state is JobState.QUEUED:
-                records.update_job(
-                    work.connection, job_id, state=JobState.CANCELLED.value,
-                    reason="cancelled", ended_at=work.now(),
-                )  # fmt: skip
-                work.record(ended_event(job, JobState.CANCELLED, "cancelled"))
-            handle = records.job_row(work.connection, job_id)
-        if handle is not None and handle.run_handle:
-            self.runner.stop(handle.run_handle)
-        return self.show(actor, job_id)[0]
-
-    def logs(self, actor: Actor, job_id: str, offset: int, limit: int) -> bytes:
-        """Return a part of what the job printed, from byte `offset` on; empty before it starts."""
-        with self.database.read() as connection:
-            self._require(connection, actor, job_id, "job.logs")
+            resolve_job(connection, self.policy, actor, job_id, "job.logs")
             row = records.job_row(connection, job_id)
-        if row is None or not row.run_handle:
-            return b""
+        return row.run_handle if row is not None else ""
+
+    def _log(self, handle: str, offset: int, limit: int) -> bytes:
         try:
-            return self.runner.logs(row.run_handle, offset, limit)
+            return self.runner.logs(handle, offset, limit) if handle else b""
         except UnknownRun:
             return b""
-
-    def outputs(self, actor: Actor, job_id: str) -> tuple[Sequence[Output], bool]:
-        """Return what the job left in `/outputs` (names and sizes), and whether there is more."""
-        with self.database.read() as connection:
-            self._require(connection, actor, job_id, "job.egress")
-        return self.workspace.outputs(job_id)
 
     def _flavour(self, name: str) -> Flavour:
         if not name:
@@ -171,24 +212,43 @@ class JobService:
         for dataset_id in wanted:  # at most 16: each is its own decision
             thing = self.datasets.dataset_thing(connection, dataset_id)
             if thing is None:
-                raise NOT_FOUND("There is no such dataset, or none that you may know of.")
-            self.policy.require(connection, actor, "dataset.use", thing)
+                raise NOT_FOUND(_NO_DATASET, field="datasets")
+            self._require_use(connection, actor, thing)
             projects.add(thing.project_id or "")
         if len(projects) != 1:
             raise INVALID("The datasets of one job belong to one project.", field="datasets")
         return projects.pop()
 
-    def _require(self, connection: Connection, actor: Actor, job_id: str, verb: str) -> Job:
-        job = self._find(connection, job_id)
-        self.policy.require(connection, actor, verb, thing_of(job))
-        return job
+    def _require_use(self, connection: Connection, actor: Actor, thing: Thing) -> None:
+        try:
+            self.policy.require(connection, actor, "dataset.use", thing)
+        except Refusal as refusal:
+            if refusal.code == FORBIDDEN.code:
+                raise NOT_GRANTED(field="datasets") from refusal
+            raise NOT_FOUND(_NO_DATASET, field="datasets") from refusal
 
-    @staticmethod
-    def _find(connection: Connection, job_id: str) -> Job:
-        row = records.job_row(connection, job_id) if "\0" not in job_id else None
-        if row is None:
-            raise JOB_NOT_FOUND()
-        return records.to_job(row)
+
+_NO_DATASET = "There is no such dataset, or none that you may know of."
+
+
+def resolve_job(
+    connection: Connection, policy: Policy, actor: Actor, job_id: str, verb: str
+) -> Job:
+    """Return a job to which the caller may do `verb`, by any string.
+
+    Raises `job-not-found` for one that the caller may not know of, too; `forbidden`.
+    """
+    row = records.job_row(connection, job_id) if is_id(job_id, PREFIX) else None
+    if row is None:
+        raise JOB_NOT_FOUND()
+    job = records.to_job(row)
+    try:
+        policy.require(connection, actor, verb, thing_of(job))
+    except Refusal as refusal:
+        if refusal.code == NOT_FOUND.code:
+            raise JOB_NOT_FOUND() from refusal
+        raise
+    return job
 
 
 def thing_of(job: Job) -> Thing:

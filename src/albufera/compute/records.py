@@ -1,4 +1,8 @@
-"""Tables of jobs."""
+"""Tables of jobs.
+
+A running job holds a slot, a number below the number of jobs that may run at once; that a slot has
+one holder is a constraint of the database, so no two workers can both take the last one.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +29,8 @@ jobs = sa.Table(
     sa.Column("detail", sa.Text, nullable=False, default=""),
     sa.Column("exit_code", sa.Integer),
     sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
-    sa.Column("run_handle", sa.String(400), nullable=False, default=""),
+    sa.Column("run_handle", sa.Text, nullable=False, default=""),
+    sa.Column("slot", sa.Integer, unique=True),
     sa.Column("submitted_at", Instant, nullable=False),
     sa.Column("started_at", Instant),
     sa.Column("ended_at", Instant),
@@ -74,19 +79,43 @@ def job_row(connection: Connection, job_id: str) -> Row[Any] | None:
     return connection.execute(JOBS.where(jobs.c.job_id == job_id)).one_or_none()
 
 
+def held_job(connection: Connection, job_id: str) -> Row[Any] | None:
+    """Return a job's row, held against other writers until this transaction ends."""
+    query = JOBS.where(jobs.c.job_id == job_id).with_for_update(of=jobs)
+    return connection.execute(query).one_or_none()
+
+
 def update_job(connection: Connection, job_id: str, **values: Any) -> None:
     """Change some columns of a job."""
     connection.execute(jobs.update().where(jobs.c.job_id == job_id).values(**values))
 
 
-def running_count(connection: Connection) -> int:
-    """Return how many jobs run now."""
-    running = sa.select(sa.func.count()).where(jobs.c.state == JobState.RUNNING)
-    return connection.scalar(running) or 0
+def taken_slots(connection: Connection) -> set[int]:
+    """Return the slots that running jobs hold."""
+    held = sa.select(jobs.c.slot).where(jobs.c.slot.is_not(None))
+    return {int(slot) for slot in connection.scalars(held)}
 
 
-def counts_by_state(connection: Connection, visible: sa.ColumnElement[bool]) -> Sequence[Row[Any]]:
-    """Return (state, number of jobs) of the visible jobs."""
-    return connection.execute(
-        sa.select(jobs.c.state, sa.func.count().label("jobs")).where(visible).group_by(jobs.c.state)
-    ).all()
+def uses(dataset_id: str) -> sa.ColumnElement[bool]:
+    """Tell when a job is on a dataset; takes identifiers only."""
+    as_text = sa.type_coerce(jobs.c.dataset_ids, sa.Text)
+    return as_text.contains(f'"{dataset_id}"', autoescape=True)
+
+
+def live_count(connection: Connection, owner_id: str) -> int:
+    """Return how many jobs of a person wait or run."""
+    live = jobs.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value])
+    mine = sa.select(sa.func.count()).where(jobs.c.owner_id == owner_id, live)
+    return connection.scalar(mine) or 0
+
+
+def counts_by_state(connection: Connection) -> dict[str, int]:
+    """Return how many jobs are in each state, for monitoring."""
+    counted = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
+    return {state: count for state, count in connection.execute(counted)}
+
+
+def known_ids(connection: Connection, job_ids: Sequence[str]) -> set[str]:
+    """Return those of some identifiers that are jobs."""
+    wanted = sa.select(jobs.c.job_id).where(jobs.c.job_id.in_(job_ids))
+    return set(connection.scalars(wanted))

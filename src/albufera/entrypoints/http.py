@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -126,6 +127,8 @@ def problem_of(failure: Exception) -> JSONResponse:
             return problem(INVALID, _first_complaint(failure), {"errors": _complaints(failure)})
         case HTTPException():
             return _problem_of_status(failure)
+        case DataError():  # PostgreSQL keeps no NUL in a text, and no number beyond its type
+            return problem(INVALID, "A value holds what cannot be kept, such as a NUL.", {})
         case _:
             reference = clock.random_token(4)
             logger.error("Failure %s", reference, exc_info=failure)

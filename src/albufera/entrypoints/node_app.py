@@ -12,6 +12,7 @@ from albufera import __version__
 from albufera.bootstrap.node import Node
 from albufera.entrypoints.api import routes as api_routes
 from albufera.entrypoints.api.idempotency import Idempotency
+from albufera.entrypoints.dicom import routes as dicom_routes
 from albufera.entrypoints.http import BodyLimit, SecurityHeaders, problem_of
 from albufera.entrypoints.web import routes as web_routes
 from albufera.entrypoints.web.rendering import error_page, wants_page
@@ -32,6 +33,7 @@ def create_node_app(node: Node) -> FastAPI:
     )
     app.state.services = node
     app.include_router(api_routes.router)
+    app.include_router(dicom_routes.router, include_in_schema=False)
     app.include_router(web_routes.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_api_route("/healthz", health, include_in_schema=False)

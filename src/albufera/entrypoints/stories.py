@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from albufera.bootstrap.node import Node
-from albufera.kernel.actor import Actor
+from albufera.kernel.actor import SYSTEM, Actor
+from albufera.kernel.errors import Refusal
 from albufera.kernel.events import REGISTRY
+from albufera.kernel.ids import is_id
 from albufera.kernel.pages import Page
 from albufera.trace.model import Entry
 from albufera.trace.records import EntryQuery, Order
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 _NOBODY = "-"
 """An identifier that nothing has: a name that is not known matches no entry."""
 
@@ -77,12 +81,19 @@ def asked(
 
 def _user_id(node: Node, name: str) -> str:
     """The identifier behind a user name; an identifier stands for itself."""
-    found = node.identity.ids_of([name]).get(name)
-    return found or (name if name.startswith("us-") or name == "system" else _NOBODY)
+    if "\x00" in name:
+        return _NOBODY
+    if name == SYSTEM.user_id or is_id(name, "us"):
+        return name
+    try:
+        return node.identity.user_named(name).user_id
+    except Refusal:
+        return _NOBODY
 
 
 def _aware(moment: datetime | None) -> datetime | None:
     """A time without a zone is taken as UTC, as the log writes its own."""
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.replace(tzinfo=UTC)
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return min(max(aware, _EPOCH), _LATEST)

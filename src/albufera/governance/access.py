@@ -1,6 +1,5 @@
 """Verbs of access: applications, the committee's decisions, grants."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +18,7 @@ from albufera.governance.model import (
     APPLICATION_NOT_FOUND,
     GRANT_NOT_FOUND,
     Application,
+    ApplicationState,
     Grant,
     check_text,
 )
@@ -28,7 +28,7 @@ from albufera.identity.records import user_by_name
 from albufera.kernel import clock
 from albufera.kernel.actor import Actor
 from albufera.kernel.database import Database
-from albufera.kernel.errors import CONFLICT, INVALID, NOT_FOUND
+from albufera.kernel.errors import CONFLICT, FORBIDDEN, INVALID, NOT_FOUND, Refusal
 from albufera.kernel.ids import new_id
 from albufera.kernel.pages import Page, PageRequest, cut
 from albufera.kernel.policy import Columns, Policy, Thing
@@ -92,21 +92,28 @@ class AccessService:
 
     def applications(self, actor: Actor, request: PageRequest) -> Page[Application]:
         """Return the applications that `actor` may see, newest first."""
+        visible = self.policy.which(actor, "application.view", APPLICATION_COLUMNS)
+        return self._applications(visible, request)
+
+    def to_decide(self, actor: Actor, request: PageRequest) -> Page[Application]:
+        """Return the applications that wait for a decision `actor` may make, newest first."""
+        return self._applications(self._waiting_for(actor), request)
+
+    def own_applications(self, actor: Actor, request: PageRequest) -> Page[Application]:
+        """Return the applications that `actor` submitted, newest first."""
+        return self._applications(records.applications.c.applicant_id == actor.user_id, request)
+
+    def count_to_decide(self, actor: Actor) -> int:
+        """Count the applications that wait for a decision `actor` may make."""
         table = records.applications
-        visible = self.policy.which(actor, "application.view", _APPLICATION_COLUMNS)
-        query = records.APPLICATIONS.where(visible).order_by(table.c.application_id.desc())
-        if request.after:
-            query = query.where(table.c.application_id < request.after)
+        query = sa.select(sa.func.count()).select_from(table).where(self._waiting_for(actor))
         with self.database.read() as connection:
-            rows = connection.execute(query.limit(request.limit + 1))
-            items = [records.to_application(row) for row in rows]
-        return cut(items, request, lambda item: item.application_id)
+            return connection.scalar(query) or 0
 
     def application(self, actor: Actor, application_id: str) -> tuple[Application, tuple[str, ...]]:
         """Return an application and what the caller may do to it."""
         with self.database.read() as connection:
-            found = self._application(connection, application_id)
-            self.policy.require(connection, actor, "application.view", _thing(found))
+            found = self._resolve(connection, actor, application_id, "application.view")
             verbs = self.policy.allowed(connection, actor, _thing(found))
             return found, verbs if APPLICATION_LIFE.allowed(found.state) else ("view",)
 
@@ -139,22 +146,30 @@ class AccessService:
             user = user_by_name(work.connection, username)
             if user is None:
                 raise USER_NOT_FOUND(f"There is no user “{username}” here.")
+            if user.user_id == actor.user_id:
+                raise FORBIDDEN("Nobody gives themselves access: ask another committee member.")
             project_id = thing.project_id or ""
             return self._grant(work, project_id, dataset_id, user.user_id, None, terms)
 
-    def grants(self, actor: Actor) -> Sequence[Grant]:
+    def grants(self, actor: Actor, request: PageRequest) -> Page[Grant]:
         """Return the grants that `actor` may see, newest first."""
-        visible = self.policy.which(actor, "grant.view", _GRANT_COLUMNS)
-        query = records.GRANTS.where(visible).order_by(records.grants.c.grant_id.desc())
+        return self._grants(self.policy.which(actor, "grant.view", _GRANT_COLUMNS), request)
+
+    def own_grants(self, actor: Actor, request: PageRequest) -> Page[Grant]:
+        """Return the grants that `actor` holds or held, newest first."""
+        return self._grants(records.grants.c.user_id == actor.user_id, request)
+
+    def grant_of(self, actor: Actor, grant_id: str) -> tuple[Grant, tuple[str, ...]]:
+        """Return a grant and what the caller may do to it. Raises `grant-not-found`."""
         with self.database.read() as connection:
-            return [records.to_grant(row) for row in connection.execute(query)]
+            found = self._resolve_grant(connection, actor, grant_id, "grant.view")
+            verbs = self.policy.allowed(connection, actor, _grant_thing(found))
+            return found, verbs if found.revoked_at is None else ("view",)
 
     def revoke(self, actor: Actor, grant_id: str) -> Grant:
         """End a grant now. What runs under it is stopped by whoever follows the event."""
         with unit_of_work(self.database, actor) as work:
-            found = self._find_grant(work.connection, grant_id)
-            thing = Thing("grant", id=grant_id, project_id=found.project_id, owner_id=found.user_id)
-            self.policy.require(work.connection, actor, "grant.revoke", thing)
+            found = self._resolve_grant(work.connection, actor, grant_id, "grant.revoke")
             if found.revoked_at is not None:
                 raise CONFLICT("This grant was revoked already.")
             table = records.grants
@@ -172,11 +187,61 @@ class AccessService:
             work.record(event)
             return self._find_grant(work.connection, grant_id)
 
+    def _waiting_for(self, actor: Actor) -> sa.ColumnElement[bool]:
+        mine = self.policy.which(actor, "application.decide", APPLICATION_COLUMNS)
+        return sa.and_(mine, records.applications.c.state == ApplicationState.SUBMITTED.value)
+
+    def _applications(
+        self, condition: sa.ColumnElement[bool], request: PageRequest
+    ) -> Page[Application]:
+        key = records.applications.c.application_id
+        query = records.APPLICATIONS.where(condition).order_by(key.desc())
+        if request.after:
+            query = query.where(key < request.after)
+        with self.database.read() as connection:
+            rows = connection.execute(query.limit(request.limit + 1))
+            items = [records.to_application(row) for row in rows]
+        return cut(items, request, lambda item: item.application_id)
+
+    def _grants(self, condition: sa.ColumnElement[bool], request: PageRequest) -> Page[Grant]:
+        key = records.grants.c.grant_id
+        query = records.GRANTS.where(condition).order_by(key.desc())
+        if request.after:
+            query = query.where(key < request.after)
+        with self.database.read() as connection:
+            items = [
+                records.to_grant(row) for row in connection.execute(query.limit(request.limit + 1))
+            ]
+        return cut(items, request, lambda item: item.grant_id)
+
+    def _resolve_grant(
+        self, connection: Connection, actor: Actor, grant_id: str, verb: str
+    ) -> Grant:
+        found = self._find_grant(connection, grant_id)
+        try:
+            self.policy.require(connection, actor, verb, _grant_thing(found))
+        except Refusal as refusal:
+            if refusal.code == NOT_FOUND.code:
+                raise GRANT_NOT_FOUND() from refusal
+            raise
+        return found
+
+    def _resolve(
+        self, connection: Connection, actor: Actor, application_id: str, verb: str
+    ) -> Application:
+        found = self._application(connection, application_id)
+        try:
+            self.policy.require(connection, actor, verb, _thing(found))
+        except Refusal as refusal:
+            if refusal.code == NOT_FOUND.code:
+                raise APPLICATION_NOT_FOUND() from refusal
+            raise
+        return found
+
     def _decide(
         self, work: UnitOfWork, application_id: str, verb: str, event: str, reason: str
     ) -> Application:
-        found = self._application(work.connection, application_id)
-        self.policy.require(work.connection, work.actor, verb, _thing(found))
+        found = self._resolve(work.connection, work.actor, application_id, verb)
         state = APPLICATION_LIFE.after(found.state, event)
         table = records.applications
         work.connection.execute(
@@ -259,7 +324,7 @@ class AccessService:
         return records.to_grant(row)
 
 
-_APPLICATION_COLUMNS = Columns(
+APPLICATION_COLUMNS = Columns(
     id=records.applications.c.application_id,
     project_id=records.applications.c.project_id,
     owner_id=records.applications.c.applicant_id,
@@ -271,6 +336,10 @@ _GRANT_COLUMNS = Columns(
     project_id=records.grants.c.project_id,
     owner_id=records.grants.c.user_id,
 )
+
+
+def _grant_thing(grant: Grant) -> Thing:
+    return Thing("grant", id=grant.grant_id, project_id=grant.project_id, owner_id=grant.user_id)
 
 
 def _thing(application: Application) -> Thing:

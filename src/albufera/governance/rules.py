@@ -68,6 +68,7 @@ RULES: tuple[Rule, ...] = (
     Rule("study", ("view",), (_STEWARD, _ADMINISTRATOR, _OPERATOR)),
     Rule("series", ("view", "render"), (_STEWARD, _ADMINISTRATOR, _GRANTEE, _OPERATOR)),
     Rule("series", ("retrieve",), (_STEWARD, _OPERATOR)),
+    Rule("series", ("count",), (_MEMBER, _GRANTEE, _OPERATOR)),
     # Clinical data.
     Rule("clinical", ("define-form",), (_STEWARD, _ADMINISTRATOR, _OPERATOR)),
     Rule("clinical", ("load",), (_STEWARD, _OPERATOR)),
@@ -110,8 +111,9 @@ RULES: tuple[Rule, ...] = (
     Rule("trace", ("view",), (_OWNER, _AUDITOR, _ADMINISTRATOR, _STEWARD, _OPERATOR)),
     Rule("trace", ("verify",), (_AUDITOR, _OPERATOR)),
     # The federation, seen from the hub.
-    Rule("hub", ("enrol", "view-nodes"), (_OPERATOR,)),
+    Rule("hub", ("enrol", "view-nodes", "suspend"), (_OPERATOR,)),
     Rule("hub", ("query",), (Relation.SIGNED_IN,)),
+    Rule("query", ("view",), (_OWNER, _OPERATOR)),
 )
 
 VERBS: frozenset[str] = frozenset(f"{rule.kind}.{verb}" for rule in RULES for verb in rule.verbs)

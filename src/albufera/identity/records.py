@@ -1,5 +1,6 @@
 """Tables of accounts and sessions."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -66,6 +67,12 @@ def user_by_name(connection: Connection, username: str) -> Row[Any] | None:
 def user_by_id(connection: Connection, user_id: str) -> Row[Any] | None:
     """Return the row of a user by id."""
     return connection.execute(users.select().where(users.c.user_id == user_id)).one_or_none()
+
+
+def usernames(connection: Connection, user_ids: Collection[str]) -> dict[str, str]:
+    """Return the names of users by id; unknown ids are left out."""
+    wanted = sa.select(users.c.user_id, users.c.username).where(users.c.user_id.in_(user_ids))
+    return {row.user_id: row.username for row in connection.execute(wanted)}
 
 
 def recent_tries(

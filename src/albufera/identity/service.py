@@ -1,7 +1,7 @@
 """Verbs of identity: accounts, signing in and out."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -124,6 +124,11 @@ class IdentityService:
         if row is None:
             raise USER_NOT_FOUND(f"There is no user “{username}” here.")
         return records.to_user(row)
+
+    def names_of(self, user_ids: Collection[str]) -> dict[str, str]:
+        """Return the user names of accounts by identifier, for callers that asked the policy."""
+        with self.database.read() as connection:
+            return records.usernames(connection, user_ids)
 
     def sign_in(self, username: str, password: str, address: str) -> tuple[str, Session]:
         """Check a password and open a session; return its token and the session.

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from albufera.governance.projects import ProjectService
+from albufera.governance.records import collections, projects
 from albufera.ingest import spool as spools
 from albufera.ingest.events import IngestCancelled, IngestResumed, IngestSubmitted
 from albufera.ingest.model import (
@@ -74,13 +75,13 @@ class IngestService:
         self,
         database: Database,
         policy: Policy,
-        projects: ProjectService,
+        tenants: ProjectService,
         runs: Runs,
         uploads: Path,
     ) -> None:
         self.database = database
         self.policy = policy
-        self.projects = projects
+        self.tenants = tenants
         self.runs = runs
         self.uploads = uploads
         self._swept = -_SWEEP_SECONDS
@@ -95,8 +96,8 @@ class IngestService:
         """
         named = name_paths(paths)
         with unit_of_work(self.database, actor) as work:
-            project = self.projects.resolve(work.connection, actor, code, "ingest.submit")
-            within = self.projects.resolve_collection(work.connection, project, collection)
+            project = self.tenants.resolve(work.connection, actor, code, "ingest.submit")
+            within = self.tenants.resolve_collection(work.connection, project, collection)
             ingest_id = new_id("in")
             work.connection.execute(
                 ingests.insert().values(
@@ -120,8 +121,8 @@ class IngestService:
         Raises `project-not-found`, `collection-not-found`, `forbidden`.
         """
         with self.database.read() as connection:
-            project = self.projects.resolve(connection, actor, code, "ingest.submit")
-            within = self.projects.resolve_collection(connection, project, collection)
+            project = self.tenants.resolve(connection, actor, code, "ingest.submit")
+            within = self.tenants.resolve_collection(connection, project, collection)
         ingest_id = new_id("in")
         return Spool(self.uploads / ingest_id, ingest_id, project.project_id, within.collection_id)
 
@@ -142,6 +143,20 @@ class IngestService:
             request_cancel(connection, TASK, spool.ingest_id)
         spools.remove(spool.directory)
         return self.show(actor, spool.ingest_id).ingest
+
+    def destinations(self, actor: Actor) -> Sequence[tuple[str, str]]:
+        """Return the (project code, collection code) pairs that `actor` may take files into."""
+        open_to = self.policy.which(
+            actor, "ingest.submit", Columns(project_id=projects.c.project_id)
+        )
+        query = (
+            sa.select(projects.c.code, collections.c.code.label("collection"))
+            .join(collections, collections.c.project_id == projects.c.project_id)
+            .where(open_to)
+            .order_by(projects.c.code, collections.c.code != "main", collections.c.code)
+        )
+        with self.database.read() as connection:
+            return [(row.code, row.collection) for row in connection.execute(query)]
 
     def list(self, actor: Actor, project_id: str | None, page: PageRequest) -> Page[Ingest]:
         """Return the runs that `actor` may see, newest first."""

@@ -28,7 +28,7 @@ INSTANCE_NOT_FOUND = define(
 )
 NO_PICTURE = define(
     "no-picture",
-    415,
+    406,
     "No picture can be drawn of this image.",
     "The message says why; the object itself is unharmed.",
 )
@@ -166,3 +166,18 @@ class StudyFilter:
     subject: str | None = None
     modality: str | None = None
     text: str | None = None
+
+
+@dataclass(frozen=True)
+class SeriesQuery:
+    """What a search (QIDO-RS, PS3.18 §10.6) asks for; empty or None does not narrow.
+
+    `subject` may hold the wild cards * and ?; dates are ISO 8601, both ends included.
+    """
+
+    study_uids: tuple[str, ...] = ()
+    series_uids: tuple[str, ...] = ()
+    subject: str = ""
+    modality: str = ""
+    date_from: str = ""
+    date_to: str = ""

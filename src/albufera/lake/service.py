@@ -25,6 +25,7 @@ from albufera.lake.model import (
     STUDY_NOT_FOUND,
     Instance,
     Series,
+    SeriesQuery,
     Slice,
     Study,
     StudyFilter,
@@ -142,6 +143,22 @@ class LakeService:
             raise NO_PICTURE(refused.reason) from refused
         except NoSuchInstance as absent:
             raise INSTANCE_NOT_FOUND() from absent
+
+    def search_studies(
+        self, actor: Actor, query: SeriesQuery, limit: int, offset: int
+    ) -> Sequence[StudySummary]:
+        """Return the studies of which `actor` may see a matching series, for QIDO-RS."""
+        visible = self.policy.which(actor, "series.view", SERIES_COLUMNS)
+        with self.database.read() as connection:
+            return listing.found_studies(connection, visible, query, limit, offset)
+
+    def search_series(
+        self, actor: Actor, query: SeriesQuery, limit: int, offset: int
+    ) -> Sequence[tuple[Series, Study]]:
+        """Return the matching series that `actor` may see, each with its study, for QIDO-RS."""
+        visible = self.policy.which(actor, "series.view", SERIES_COLUMNS)
+        with self.database.read() as connection:
+            return listing.found_series(connection, visible, query, limit, offset)
 
     def permitted_series(
         self, actor: Actor, verb: str, *conditions: sa.ColumnElement[bool]

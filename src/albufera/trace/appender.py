@@ -17,7 +17,7 @@ from albufera.kernel import clock
 from albufera.kernel.crashes import crash_point
 from albufera.kernel.database import Database
 from albufera.kernel.errors import Refusal
-from albufera.kernel.merkle import HASH_SIZE, Frontier, Node
+from albufera.kernel.merkle import HASH_SIZE, Frontier, Node, leaf_hash
 from albufera.kernel.outbox import mark_logged, waiting_events
 from albufera.kernel.signing import SigningKey
 from albufera.trace import records
@@ -143,6 +143,7 @@ class Appender:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
+    leaf = entry.leaf_bytes()
     return {
         "entry_index": entry.index,
         "event_id": entry.event_id,
@@ -150,8 +151,8 @@ def _row(entry: Entry) -> dict[str, Any]:
         "actor_id": entry.actor_id,
         "project_id": entry.project_id,
         "at": entry.at,
-        "leaf": entry.leaf_bytes(),
-        "leaf_hash": entry.leaf_hash(),
+        "leaf": leaf,
+        "leaf_hash": leaf_hash(leaf),
     }
 
 

@@ -89,9 +89,8 @@ def join(operand: Operand, children: Sequence[Expression]) -> Expression:
 
 def checked(expression: Expression) -> Expression:
     """Return the expression. Raises `bad-filter` when it is too deep, too large or ill-typed."""
-    nodes = values = 0
-    for depth, node in _walk(expression, 1):
-        nodes += 1
+    values = 0
+    for nodes, (depth, node) in enumerate(_walk(expression, 1), 1):
         if depth > MAX_DEPTH:
             raise BAD_FILTER(f"The filter is nested deeper than {MAX_DEPTH} levels.")
         if nodes > MAX_NODES:
@@ -158,8 +157,8 @@ def _walk(expression: Expression, depth: int) -> Iterator[tuple[int, Expression]
 
 def _check_scalar(concept: Concept, value: Scalar) -> None:
     if concept.is_number:
-        if isinstance(value, str) or isinstance(value, bool):
-            raise BAD_FILTER(f"“{concept.key}” is compared with a number, not with “{value!s:.40}”.")
+        if isinstance(value, str | bool):
+            raise BAD_FILTER(f"“{concept.key}” is a number: “{value!s:.40}” is none.")
         if not -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:  # also refuses NaN
             raise BAD_FILTER(f"The number compared with “{concept.key}” is out of all bounds.")
     elif not isinstance(value, str):

@@ -95,14 +95,16 @@ def compile_filter(expression: Expression) -> sa.ColumnElement[bool]:
             return sa.not_(compiled[0])
 
 
-
-
 def _condition(condition: Condition) -> sa.ColumnElement[bool]:
     concept = CONCEPTS[condition.key]
     column, value = COLUMNS[condition.key], condition.value
     if concept.type in _FOLDED:
         column = folded(column)
-    bound = tuple(_bind(concept, item) for item in value) if isinstance(value, tuple) else (_bind(concept, value),)
+    bound = (
+        tuple(_bind(concept, item) for item in value)
+        if isinstance(value, tuple)
+        else (_bind(concept, value),)
+    )
     if condition.type is Comparison.NOT_EQUALS:
         return sa.or_(COLUMNS[condition.key].is_(None), column != bound[0])
     return sa.and_(COLUMNS[condition.key].is_not(None), _compare(condition, column, bound))

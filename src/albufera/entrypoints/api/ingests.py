@@ -7,7 +7,14 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from albufera.bootstrap.node import Node
-from albufera.entrypoints.api.http import ActorDep, NodeDep, PageDep, Resource, ResourcePage, to_page
+from albufera.entrypoints.api.http import (
+    ActorDep,
+    NodeDep,
+    PageDep,
+    Resource,
+    ResourcePage,
+    to_page,
+)
 from albufera.entrypoints.uploads import receive
 from albufera.ingest.model import NOTHING_TO_INGEST, Ingest, Item, ItemState, ReasonCount
 from albufera.ingest.service import OpenedIngest

@@ -2,9 +2,31 @@
 
 from fastapi import APIRouter
 
-from albufera.entrypoints.api import clinical, projects, session, users
+from albufera.entrypoints.api import (
+    access,
+    clinical,
+    cohorts,
+    datasets,
+    ingests,
+    projects,
+    session,
+    studies,
+    trace,
+    users,
+)
 from albufera.entrypoints.api.http import PROBLEMS
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
-for module in (session, users, projects, clinical):
+for module in (
+    session,
+    users,
+    projects,
+    access,
+    clinical,
+    datasets,
+    cohorts,
+    trace,
+    ingests,
+    studies,
+):
     router.include_router(module.router)

@@ -6,7 +6,14 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from albufera.bootstrap.node import Node
-from albufera.entrypoints.api.http import ActorDep, NodeDep, PageDep, Resource, ResourcePage, to_page
+from albufera.entrypoints.api.http import (
+    ActorDep,
+    NodeDep,
+    PageDep,
+    Resource,
+    ResourcePage,
+    to_page,
+)
 from albufera.kernel.actor import Actor
 from albufera.kernel.errors import INVALID
 from albufera.lake.model import Instance, Series, Study, StudyFilter, StudySummary
@@ -147,7 +154,9 @@ def study_filter(
             with node.database.read() as connection:
                 within = node.projects.resolve_collection(connection, found, collection)
             collection_id = within.collection_id
-    return StudyFilter(project_id, collection_id, texts[0] or None, modality or None, texts[1] or None)
+    return StudyFilter(
+        project_id, collection_id, texts[0] or None, modality or None, texts[1] or None
+    )
 
 
 def parse_window(text: str) -> Window | None:

@@ -8,8 +8,17 @@ import click
 from pydantic import ValidationError
 
 from albufera import __version__
+from albufera.entrypoints.cli import (
+    access,
+    clinical,
+    datasets,
+    identity,
+    ingests,
+    projects,
+    studies,
+    trace,
+)
 from albufera.entrypoints.cli import home as home_commands
-from albufera.entrypoints.cli import clinical, identity, projects
 from albufera.entrypoints.cli.context import Commander
 from albufera.kernel.errors import Refusal
 
@@ -60,7 +69,12 @@ for command in (
     *home_commands.COMMANDS,
     *identity.COMMANDS,
     *projects.COMMANDS,
+    *ingests.COMMANDS,
+    *studies.COMMANDS,
+    *access.COMMANDS,
     *clinical.COMMANDS,
+    *datasets.COMMANDS,
+    *trace.COMMANDS,
 ):
     main.add_command(command)
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -91,12 +92,12 @@ def get_actor(caller: Annotated[Caller, Depends(get_caller)]) -> Actor:
     return caller.actor
 
 
-async def get_form(request: Request) -> FormData:
-    """Return the form that was sent, having checked that it is the caller's own."""
-    form = await request.form(max_files=5000, max_fields=5000)
-    token = form.get("csrf_token")
-    check_csrf(request, caller_of(request), token if isinstance(token, str) else None)
-    return form
+async def get_form(request: Request) -> AsyncIterator[FormData]:
+    """Give the form that was sent, having checked that it is the caller's own; close its files."""
+    async with request.form(max_files=5000, max_fields=5000) as form:
+        token = form.get("csrf_token")
+        check_csrf(request, caller_of(request), token if isinstance(token, str) else None)
+        yield form
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]

@@ -61,9 +61,15 @@ __all__ = [
 NavigationItem = tuple[str, str, Callable[[Actor, frozenset[str]], bool]]
 """(label, address, who sees it: given the actor and the names of the roles held anywhere)."""
 
+_INDOORS = frozenset({"steward", "project-administrator"})
+"""The roles that see what is inside their project's lake."""
+
 NAVIGATION: list[NavigationItem] = [
     ("Overview", "/", lambda actor, roles: True),
     ("Projects", "/projects", lambda actor, roles: actor.kind is ActorKind.PERSON),
+    ("Ingest", "/ingests", lambda actor, roles: actor.is_operator or bool(roles & _INDOORS)),
+    ("Studies", "/studies", lambda actor, roles: actor.is_operator or bool(roles & _INDOORS)),
+    ("Trace", "/trace", lambda actor, roles: actor.kind is ActorKind.PERSON),
 ]
 
 

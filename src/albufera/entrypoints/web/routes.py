@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from albufera.entrypoints.web import clinical, session
+from albufera.entrypoints.web import clinical, ingests, session, studies, tiles, trace
 
 router = APIRouter()
-for module in (session, clinical):
+for module in (session, clinical, tiles, trace, ingests, studies):
     router.include_router(module.router)

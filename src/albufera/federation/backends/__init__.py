@@ -1,0 +1,1 @@
+"""How a node reaches a hub: over HTTPS, or within one process."""

@@ -1,0 +1,1 @@
+"""F4: persistent identifiers, public metadata, landing pages, citations that strangers check."""

@@ -1,0 +1,1 @@
+"""Registrars: where identifiers are registered."""
