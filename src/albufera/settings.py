@@ -104,8 +104,20 @@ class FederationSettings(_Section):
     small_count_threshold: int = Field(
         5,
         ge=2,
-        description="Counts between one and this number (exclusive) leave the node only as "
-        "'fewer than'.",
+        le=1000,
+        description="A count below this number, none included, leaves the node only as 'fewer "
+        "than'; larger counts leave it rounded down to multiples of this number.",
+    )
+    poll_seconds: float = Field(
+        5.0, ge=0.2, le=3600, description="Pause between two contacts with a hub, in seconds."
+    )
+    questions_per_day: int = Field(
+        200, gt=0, description="Questions of one hub that the node answers in a day."
+    )
+    allow_plain_http: bool = Field(
+        False,
+        description="Talk to hubs on other machines over plain HTTP too. Messages stay signed, "
+        "but others can read them.",
     )
 
 
@@ -113,6 +125,9 @@ class HubSettings(_Section):
     """A hub's own settings."""
 
     name: str = Field("Albufera hub", description="The hub's name, shown on every page.")
+    questions_per_user: int = Field(
+        20, gt=0, description="Questions that one person may ask of the federation in a day."
+    )
 
 
 class Settings(BaseSettings):

@@ -218,12 +218,10 @@ def test_clinical_rows_agree_with_the_images(cohort: list[PhantomPatient]) -> No
         assert tuple(row) == CLINICAL_FIELDS
         header = axial(patient)[0]
         assert row["patient_id"] == header.PatientID
-        assert row["age_at_diagnosis"] == int(header.PatientAge[:3])
+        assert row["age_at_diagnosis"] == min(90, int(header.PatientAge[:3]))
         assert str(row["sex"])[0].upper() == header.PatientSex
-        assert row["diagnosis_year"] == int(header.StudyDate[:4])
-        assert row["lesion_count"] == len(patient.person.lesions)
-        assert row["diagnosis_code"] in {"C34.1", "C34.2", "C34.3"}
-        assert (row["follow_up_months"] is None) is (len(patient.studies) == 1)
+        assert str(row["diagnosis_date"]).replace("-", "") == header.StudyDate
+        assert (row["survival_months"] is None) is (len(patient.studies) == 1)
         assert (row["smoking_status"] == "never") is (row["pack_years"] == 0)
 
 

@@ -27,14 +27,16 @@ from albufera.catalogue.query.expression import Expression, to_json
 from albufera.catalogue.query.language import render
 from albufera.catalogue.records import dataset_series, dataset_studies, datasets
 from albufera.catalogue.selection import StudyList
+from albufera.governance.model import Project
 from albufera.governance.projects import ProjectService
+from albufera.governance.records import projects, to_project
 from albufera.kernel.actor import Actor
 from albufera.kernel.canonical import digest
 from albufera.kernel.database import Database
 from albufera.kernel.errors import CONFLICT
 from albufera.kernel.ids import new_id
 from albufera.kernel.outbox import request_cancel
-from albufera.kernel.policy import Policy
+from albufera.kernel.policy import Columns, Policy
 from albufera.kernel.unit_of_work import UnitOfWork, unit_of_work
 
 
@@ -65,6 +67,14 @@ class DraftService:
         self.policy = policy
         self.projects = projects
         self.shelf = shelf
+
+    def projects_for(self, actor: Actor) -> Sequence[Project]:
+        """Return the projects in which the caller may make datasets, by code."""
+        columns = Columns(project_id=projects.c.project_id)
+        mine = self.policy.which(actor, "dataset.create", columns)
+        with self.database.read() as connection:
+            rows = connection.execute(projects.select().where(mine).order_by(projects.c.code))
+            return [to_project(row) for row in rows]
 
     def create(
         self,

@@ -99,6 +99,11 @@ class Variable:
     required: bool
     schema: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def unit_words(self) -> str:
+        """The unit for people: a UCUM annotation such as `{pack-years}` without its braces."""
+        return self.unit.strip("{}")
+
 
 @dataclass(frozen=True)
 class Form:

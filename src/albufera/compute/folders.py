@@ -58,9 +58,7 @@ def _walk(folder: int, prefix: str, listing: Listing, depth: int) -> Iterator[Ou
             yield from _walk_into(folder, name, path, listing, depth + 1)
 
 
-def _walk_into(
-    folder: int, name: str, path: str, listing: Listing, depth: int
-) -> Iterator[Output]:
+def _walk_into(folder: int, name: str, path: str, listing: Listing, depth: int) -> Iterator[Output]:
     try:
         inner = os.open(name, _FOLDER, dir_fd=folder) if depth <= MAX_DEPTH else None
     except OSError:

@@ -112,7 +112,7 @@ def live_count(connection: Connection, owner_id: str) -> int:
 def counts_by_state(connection: Connection) -> dict[str, int]:
     """Return how many jobs are in each state, for monitoring."""
     counted = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
-    return {state: count for state, count in connection.execute(counted)}
+    return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def known_ids(connection: Connection, job_ids: Sequence[str]) -> set[str]:

@@ -69,6 +69,13 @@ class ProjectService:
         with self.database.read() as connection:
             return self.resolve(connection, actor, code, "project.view")
 
+    def open(self, actor: Actor, code: str) -> tuple[Project, Sequence[str]]:
+        """Return a project and what the caller may do to it. Raises `project-not-found`."""
+        with self.database.read() as connection:
+            project = self.resolve(connection, actor, code, "project.view")
+            thing = Thing("project", id=project.project_id, project_id=project.project_id)
+            return project, self.policy.allowed(connection, actor, thing)
+
     def members(self, actor: Actor, code: str) -> Sequence[Membership]:
         """Return who holds which role. Raises `project-not-found`."""
         with self.database.read() as connection:

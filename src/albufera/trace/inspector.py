@@ -14,12 +14,12 @@ from albufera.kernel import merkle
 from albufera.kernel.database import Database
 from albufera.kernel.signing import VerifyKey
 from albufera.trace import rows
+from albufera.trace.findings import MAX_FINDINGS, Finding, Report
 from albufera.trace.heads import SignedHeads
 from albufera.trace.model import Checkpoint
 from albufera.trace.regrowth import Regrowth
 from albufera.trace.rowcheck import check_row
 from albufera.trace.tiles import WIDTH, tiles_at
-from albufera.trace.findings import MAX_FINDINGS, Finding, Report
 
 CHUNK = 4 * WIDTH
 """Entries read at a time."""

@@ -93,6 +93,24 @@ class TraceService:
             row = records.entry_at(connection, index)
             return self._prove(connection, self._permitted(connection, actor, row))
 
+    def consistency(self, first: int, second: int) -> list[bytes]:
+        """Return the proof that the log of `second` entries extends that of `first`.
+
+        For anybody, as the hashes are public (RFC 6962 §2.1.2). Raises `invalid-input`.
+        """
+        with self.database.read() as connection:
+            size = self._head(connection).checkpoint.size
+            if not 0 <= first <= second <= size:
+                raise INVALID(f"The sizes do not follow each other up to {size}.", field="second")
+            nodes = merkle.consistency_nodes(first, second)
+            stored = records.tiles_of(connection, nodes)
+        try:
+            return merkle.consistency_proof(
+                first, second, lambda level, place: tiles.hash_at(stored, level, place)
+            )
+        except ProofError as problem:
+            raise LOG_TAMPERED(f"The stored tree is not whole. {problem}") from None
+
     def proof_of_event(self, connection: Connection, event_id: str) -> Proof:
         """Return the proof of an event's entry, for callers that have asked the policy.
 

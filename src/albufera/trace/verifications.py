@@ -18,8 +18,6 @@ from albufera.kernel.worker import Handler, TaskContext
 from albufera.trace import records
 from albufera.trace.errors import VERIFICATION_NOT_FOUND
 from albufera.trace.events import LogVerified
-from albufera.trace.inspector import Inspector
-from albufera.trace.model import Checkpoint, InvalidCheckpoint
 from albufera.trace.findings import (
     VERIFICATION_LIFE,
     Finding,
@@ -27,6 +25,8 @@ from albufera.trace.findings import (
     Verification,
     VerificationState,
 )
+from albufera.trace.inspector import Inspector
+from albufera.trace.model import Checkpoint, InvalidCheckpoint
 
 TASK = "trace.verify"
 _BEAT = 0.5

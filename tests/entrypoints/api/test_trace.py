@@ -1,5 +1,6 @@
 """`/api/v1/trace` and the tiles under `/trace`."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import pytest
 
 from albufera.governance.model import Role
 from albufera.kernel.actor import ANONYMOUS
-from albufera.kernel.merkle import leaf_hash, root
+from albufera.kernel.merkle import leaf_hash, root, verify_consistency
 from albufera.kernel.signing import VerifyKey
 from albufera.trace.model import Checkpoint
 from albufera.trace.proof import verify
@@ -102,8 +103,6 @@ def test_a_stranger_checks_the_proof_by_the_standard_library_alone(here: Town) -
         document = client.get("/api/v1/trace/entries/3/proof").json()
     assert verify(document, head["vkey"]).entry.index == 3
     # RFC 9162 §2.1.3.2 once more, by hand
-    import base64
-
     leaf = json.dumps(
         document["entry"], sort_keys=True, separators=(",", ":"), ensure_ascii=False
     ).encode()
@@ -119,6 +118,22 @@ def test_a_stranger_checks_the_proof_by_the_standard_library_alone(here: Town) -
             computed = hashlib.sha256(b"\1" + computed + sibling).digest()
         place, last = place // 2, last // 2
     assert computed.hex() == head["root"]
+
+
+def test_two_checkpoints_of_one_history(here: Town) -> None:
+    with here.client(ANONYMOUS) as client:
+        before = client.get("/api/v1/trace/checkpoint").json()
+        here.node.projects.create(here.operator, "COLON")
+        here.drain()
+        after = client.get("/api/v1/trace/checkpoint").json()
+        sizes = {"first": before["size"], "second": after["size"]}
+        answer = client.get("/api/v1/trace/consistency", params=sizes).json()
+        path = [base64.b64decode(text) for text in answer["path"]]
+        roots = [bytes.fromhex(head["root"]) for head in (before, after)]
+        verify_consistency(before["size"], after["size"], path, *roots)
+        for first, second in ((2, 1), (0, after["size"] + 1), (-1, 1), (0, 2**60)):
+            params = {"first": first, "second": second}
+            assert client.get("/api/v1/trace/consistency", params=params).status_code == 422
 
 
 def test_tiles(here: Town) -> None:

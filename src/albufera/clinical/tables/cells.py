@@ -143,7 +143,7 @@ def _check_bounds(value: Value, variable: Variable) -> None:
         return
     if isinstance(value, bool):
         return
-    unit = f" {variable.unit}" if variable.unit else ""
+    unit = f" {variable.unit_words}" if variable.unit else ""
     wrong: dict[str, Callable[[float], bool]] = {
         "minimum": lambda bound: value < bound,
         "maximum": lambda bound: value > bound,
@@ -185,4 +185,4 @@ def _point(text: str) -> str:
 
 
 def _of_unit(variable: Variable) -> str:
-    return f" in {variable.unit}" if variable.unit else ""
+    return f" in {variable.unit_words}" if variable.unit else ""

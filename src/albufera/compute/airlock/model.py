@@ -9,6 +9,8 @@ from albufera.kernel.transitions import Transitions
 
 MAX_FILES = 200
 MAX_PATHS = 200
+MAX_PENDING = 20
+"""Requests of one person that may wait for review: each holds a frozen copy."""
 
 
 class EgressState(StrEnum):
@@ -112,4 +114,22 @@ OWN_REQUEST = define(
     403,
     "Nobody reviews what they asked for themselves.",
     "Ask another output reviewer of the project.",
+)
+UNFIT_FILE = define(
+    "unfit-file",
+    422,
+    "A file that was asked for cannot leave as it is.",
+    "Let the job write it as an ordinary file, under a name of visible characters.",
+)
+TOO_MANY_EGRESS_REQUESTS = define(
+    "too-many-egress-requests",
+    429,
+    "You have as many egress requests waiting for review as one person may have.",
+    "Wait for the reviews.",
+)
+NOT_APPROVED = define(
+    "egress-not-approved",
+    409,
+    "This request was not approved, so its files cannot leave.",
+    "Wait for the review; a rejected request says what to mend.",
 )

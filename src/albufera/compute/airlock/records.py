@@ -1,5 +1,6 @@
 """Table of egress requests. The list of files never changes: it is kept with the request."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -81,6 +82,35 @@ def request_row(connection: Connection, request_id: str) -> Row[Any] | None:
     """Return an egress request's row, with the people's names."""
     mine = egress_requests.c.request_id == request_id
     return connection.execute(REQUESTS.where(mine)).one_or_none()
+
+
+def hold(connection: Connection, request_id: str) -> None:
+    """Hold a request against other writers until this transaction ends; takes any identifier."""
+    mine = egress_requests.c.request_id == request_id
+    connection.execute(sa.select(egress_requests.c.state).where(mine).with_for_update())
+
+
+def pending_of(connection: Connection, owner_id: str) -> int:
+    """Return how many requests of a person wait for review."""
+    pending = egress_requests.c.state == EgressState.PENDING.value
+    mine = sa.select(sa.func.count()).where(egress_requests.c.owner_id == owner_id, pending)
+    return connection.scalar(mine) or 0
+
+
+def holding(connection: Connection, request_ids: Sequence[str]) -> set[str]:
+    """Return those of some identifiers whose frozen copies are still needed."""
+    table = egress_requests
+    wanted = sa.select(table.c.request_id).where(
+        table.c.request_id.in_(request_ids), table.c.state != EgressState.REJECTED.value
+    )
+    return set(connection.scalars(wanted))
+
+
+def counts_by_state(connection: Connection) -> dict[str, int]:
+    """Return how many requests are in each state, for monitoring."""
+    table = egress_requests
+    counted = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
+    return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def _to_file(item: dict[str, Any]) -> EgressFile:

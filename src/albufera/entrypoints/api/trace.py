@@ -16,13 +16,14 @@ from albufera.entrypoints.api.http import (
     to_page,
 )
 from albufera.entrypoints.stories import Story, asked, stories, tell
-from albufera.kernel.canonical import MAX_INTEGER
+from albufera.kernel.canonical import MAX_INTEGER, to_base64
 from albufera.trace.findings import Verification
 from albufera.trace.records import Order
 
 router = APIRouter(tags=["trace"])
 
 IndexPath = Annotated[int, Path(ge=0, le=MAX_INTEGER)]
+SizeQuery = Annotated[int, Query(ge=0, le=MAX_INTEGER)]
 Text = Annotated[str | None, Query(max_length=256)]
 
 
@@ -50,6 +51,14 @@ class CheckpointResource(Resource):
     signed_at: str
     note: str
     vkey: str
+
+
+class ConsistencyResource(Resource):
+    """The hashes (base64) that prove that the log of `second` entries extends that of `first`."""
+
+    first: int
+    second: int
+    path: list[str]
 
 
 class FindingResource(Resource):
@@ -191,6 +200,17 @@ def show_checkpoint(node: NodeDep, _actor: AnyoneDep) -> CheckpointResource:
         signed_at=head.signed_at.isoformat(),
         note=head.note,
         vkey=head.vkey,
+    )
+
+
+@router.get("/trace/consistency")
+def prove_consistency(
+    node: NodeDep, _actor: AnyoneDep, first: SizeQuery, second: SizeQuery
+) -> ConsistencyResource:
+    """Return the proof that one checkpoint's log extends another's (RFC 6962 §2.1.2)."""
+    path = node.trace.consistency(first, second)
+    return ConsistencyResource(
+        first=first, second=second, path=[to_base64(digest) for digest in path]
     )
 
 

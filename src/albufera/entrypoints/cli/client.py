@@ -55,7 +55,12 @@ class Client:
     @classmethod
     def local(cls, node: Node, actor: Actor) -> "Client":
         """Return a client of a local home, acting as `actor`."""
-        transport = LocalTransport(create_node_app(node), actor)
+        return cls.of_app(create_node_app(node), actor)
+
+    @classmethod
+    def of_app(cls, app: ASGIApp, actor: Actor) -> "Client":
+        """Return a client of an application in this process, acting as `actor`."""
+        transport = LocalTransport(app, actor)
         return cls(httpx.Client(transport=transport, base_url="http://localhost/api/v1"))
 
     @classmethod

@@ -44,7 +44,7 @@ def _selection_options(command: Any) -> Any:
 @click.option("--project", required=True, help="The project's code.")
 @_selection_options
 @pass_commander
-def create(commander: Commander, name: str, project: str, no_wait: bool, **chosen: Any) -> None:
+def create(commander: Commander, /, name: str, project: str, no_wait: bool, **chosen: Any) -> None:
     """Make a draft dataset of what a filter selects, or of listed studies."""
     body = {"name": name, "project": project, **_body(chosen)}
     if not {"where", "studies"} & set(body):
@@ -59,11 +59,13 @@ def create(commander: Commander, name: str, project: str, no_wait: bool, **chose
 @_selection_options
 @pass_commander
 def new_version(
-    commander: Commander, dataset_id: str, name: str | None, no_wait: bool, **chosen: Any
+    commander: Commander, /, dataset_id: str, name: str | None, no_wait: bool, **chosen: Any
 ) -> None:
     """Make a draft that succeeds a dataset, by the same selection unless another is given."""
     body = {**_body(chosen), **({"name": name} if name else {})}
-    made = commander.client.post(f"datasets/{_id(commander, dataset_id)}/new-version", body)
+    made = commander.client.post(
+        f"datasets/{dataset_id_of(commander, dataset_id)}/new-version", body
+    )
     _finish(commander, made if no_wait else _built(commander, made["id"]))
 
 
@@ -73,7 +75,7 @@ def new_version(
 @pass_commander
 def retry(commander: Commander, dataset_id: str, no_wait: bool) -> None:
     """Make a failed or cancelled draft again."""
-    made = commander.client.post(f"datasets/{_id(commander, dataset_id)}/retry")
+    made = commander.client.post(f"datasets/{dataset_id_of(commander, dataset_id)}/retry")
     _finish(commander, made if no_wait else _built(commander, made["id"]))
 
 
@@ -103,7 +105,7 @@ def list_datasets(
 @pass_commander
 def show(commander: Commander, dataset_id: str) -> None:
     """Show a dataset with its counts and aggregated metadata."""
-    _finish(commander, commander.client.get(f"datasets/{_id(commander, dataset_id)}"))
+    _finish(commander, commander.client.get(f"datasets/{dataset_id_of(commander, dataset_id)}"))
 
 
 @dataset.command("release")
@@ -119,7 +121,7 @@ def release(commander: Commander, dataset_id: str) -> None:
 @pass_commander
 def publish(commander: Commander, dataset_id: str) -> None:
     """Show a released dataset's metadata to everybody, with a persistent identifier."""
-    found = _id(commander, dataset_id)
+    found = dataset_id_of(commander, dataset_id)
     commander.client.post(f"datasets/{found}/publish")
     commander.settle()
     _finish(commander, commander.client.get(f"datasets/{found}"))
@@ -131,7 +133,7 @@ def publish(commander: Commander, dataset_id: str) -> None:
 @pass_commander
 def invalidate(commander: Commander, dataset_id: str, reason: str) -> None:
     """End the use of a released or published dataset."""
-    path = f"datasets/{_id(commander, dataset_id)}/invalidate"
+    path = f"datasets/{dataset_id_of(commander, dataset_id)}/invalidate"
     _finish(commander, commander.client.post(path, {"reason": reason}))
 
 
@@ -148,7 +150,7 @@ def cancel(commander: Commander, dataset_id: str) -> None:
 @pass_commander
 def verify(commander: Commander, dataset_id: str) -> None:
     """Read every byte of a dataset again and prove its Merkle root."""
-    path = f"datasets/{_id(commander, dataset_id)}"
+    path = f"datasets/{dataset_id_of(commander, dataset_id)}"
     commander.client.post(f"{path}/verify")
 
     def over(seen: Any) -> bool:
@@ -165,8 +167,8 @@ def verify(commander: Commander, dataset_id: str) -> None:
         commander.output.say(f"{problem['kind']}: {problem['path']}: {problem['detail']}")
     if not outcome["passed"]:
         raise VERIFICATION_FAILED(
-            f"{seen['name']}: {outcome['corrupt'] or 0} corrupt, {outcome['missing'] or 0} missing, "
-            f"{outcome['extra'] or 0} extra of {outcome['files'] or 0} files."
+            f"{seen['name']}: {outcome['corrupt'] or 0} corrupt, {outcome['missing'] or 0} "
+            f"missing, {outcome['extra'] or 0} extra of {outcome['files'] or 0} files."
         )
     commander.output.say(
         f"{seen['name']} version {seen['version']}: {outcome['files']} files, {outcome['bytes']} "
@@ -180,7 +182,7 @@ def verify(commander: Commander, dataset_id: str) -> None:
 @pass_commander
 def export_metadata(commander: Commander, dataset_id: str, form: str) -> None:  # noqa: ARG001
     """Print the metadata as one document: counts, never persons."""
-    found = commander.client.get(f"datasets/{_id(commander, dataset_id)}/metadata")
+    found = commander.client.get(f"datasets/{dataset_id_of(commander, dataset_id)}/metadata")
     click.echo(json.dumps(found, ensure_ascii=False, indent=2))
 
 
@@ -190,7 +192,7 @@ def export_metadata(commander: Commander, dataset_id: str, form: str) -> None:  
 @pass_commander
 def manifest(commander: Commander, dataset_id: str, output: Path | None) -> None:
     """Print (or write) the canonical manifest, byte for byte."""
-    content = commander.client.content(f"datasets/{_id(commander, dataset_id)}/manifest")
+    content = commander.client.content(f"datasets/{dataset_id_of(commander, dataset_id)}/manifest")
     if output is None:
         sys.stdout.buffer.write(content)
         sys.stdout.flush()
@@ -200,7 +202,7 @@ def manifest(commander: Commander, dataset_id: str, output: Path | None) -> None
     commander.output.say(f"Written to {output}.")
 
 
-def _id(commander: Commander, given: str) -> str:
+def dataset_id_of(commander: Commander, given: str) -> str:
     """Return the id that is meant: an id, or the name of a dataset (its newest version)."""
     if given.startswith("ds-"):
         return given
@@ -246,7 +248,9 @@ def _built(commander: Commander, dataset_id: str) -> Any:
 
 
 def _act(commander: Commander, dataset_id: str, verb: str) -> None:
-    _finish(commander, commander.client.post(f"datasets/{_id(commander, dataset_id)}/{verb}"))
+    _finish(
+        commander, commander.client.post(f"datasets/{dataset_id_of(commander, dataset_id)}/{verb}")
+    )
 
 
 def _finish(commander: Commander, seen: dict[str, Any]) -> None:

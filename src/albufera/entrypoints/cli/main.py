@@ -10,13 +10,16 @@ from pydantic import ValidationError
 from albufera import __version__
 from albufera.entrypoints.cli import (
     access,
+    bench,
     clinical,
     datasets,
+    demo,
     identity,
     ingests,
     projects,
     studies,
     trace,
+    verify,
 )
 from albufera.entrypoints.cli import home as home_commands
 from albufera.entrypoints.cli.context import Commander
@@ -67,6 +70,8 @@ def main(ctx: click.Context, home: Path | None, as_user: str | None, as_json: bo
 
 for command in (
     *home_commands.COMMANDS,
+    *demo.COMMANDS,
+    *bench.COMMANDS,
     *identity.COMMANDS,
     *projects.COMMANDS,
     *ingests.COMMANDS,
@@ -74,6 +79,7 @@ for command in (
     *access.COMMANDS,
     *clinical.COMMANDS,
     *datasets.COMMANDS,
+    *verify.COMMANDS,
     *trace.COMMANDS,
 ):
     main.add_command(command)

@@ -1,1 +1,1 @@
-"""The hub's pages and API. Nothing here can reach an image."""
+"""A hub's pages, REST, and the counter where nodes hand their messages in."""

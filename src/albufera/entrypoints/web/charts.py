@@ -64,20 +64,22 @@ def bar_chart(
     limit: int = 8,
     unit: str = "series",
     label: str = "Value",
+    whole: int | None = None,
 ) -> Chart:
     """Horizontal bars, one per (label, count), in order; beyond `limit` the rest is summed.
 
-    `unit` names what is counted. The companion table lists every item.
+    `unit` names what is counted. The companion table lists every item. `whole` is given where one
+    thing may have several values: shares are of it, and the rest is left out, not summed.
     """
-    shown = _with_rest(items, limit)
-    total = sum(count for _, count in items)
+    shown = _with_rest(items, limit) if whole is None else items[:limit]
+    total = sum(count for _, count in items) if whole is None else whole
     largest = max((count for _, count in shown), default=0)
     parts = [
         _bar_row(name, count, 34 * at, largest, total) for at, (name, count) in enumerate(shown)
     ]
-    description = _sentence(items, unit)
+    description = _sentence(items, unit, total)
     svg = frame(title, description, prefix, 34 * len(shown), parts)
-    return Chart(title, svg, _columns(label, unit), _with_shares(items))
+    return Chart(title, svg, _columns(label, unit), _with_shares(items, total))
 
 
 def histogram(
@@ -295,8 +297,8 @@ def _with_rest(items: Sequence[tuple[str, int]], limit: int) -> list[tuple[str, 
     return [*items[: limit - 1], (f"{len(rest)} others", sum(count for _, count in rest))]
 
 
-def _with_shares(items: Sequence[tuple[str, int]]) -> tuple[_Row, ...]:
-    total = sum(count for _, count in items)
+def _with_shares(items: Sequence[tuple[str, int]], whole: int | None = None) -> tuple[_Row, ...]:
+    total = sum(count for _, count in items) if whole is None else whole
     return tuple((name, count, percent(count, total)) for name, count in items)
 
 
@@ -312,12 +314,13 @@ def _number_column(label: str) -> dict[str, str]:
     return {"label": label, "kind": "number"}
 
 
-def _sentence(items: Sequence[tuple[str, int]], unit: str) -> str:
+def _sentence(items: Sequence[tuple[str, int]], unit: str, whole: int | None = None) -> str:
     if not items:
         return "No data"
     told = ", ".join(f"{name} {number(count)}" for name, count in items[:_TOLD])
     more = f", and {len(items) - _TOLD} more" if len(items) > _TOLD else ""
-    return f"{number(sum(count for _, count in items))} {unit}: {told}{more}"
+    total = sum(count for _, count in items) if whole is None else whole
+    return f"{number(total)} {unit}: {told}{more}"
 
 
 def _pyramid_words(counts: Mapping[str, Sequence[int]], unit: str) -> str:

@@ -1,6 +1,6 @@
 """The clinical page of a project: its e-form as a dictionary, tables, completeness, records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -133,10 +133,6 @@ def _chart(complete: Sequence[Completeness]) -> Chart | None:
 
 
 def _shown(variable: Variable) -> dict[str, Any]:
-    schema = variable.schema
-    low = schema.get("minimum", schema.get("exclusiveMinimum"))
-    high = schema.get("maximum", schema.get("exclusiveMaximum"))
-    between = f"{low if low is not None else '…'} to {high if high is not None else '…'}"
     titles = [choice.title for choice in variable.choices]
     more = len(titles) - SHOWN_VALUES
     shown = ", ".join(titles[:SHOWN_VALUES]) + (f" and {more} more" if more > 0 else "")
@@ -146,10 +142,20 @@ def _shown(variable: Variable) -> dict[str, Any]:
         "title": variable.title,
         "description": variable.description,
         "type": variable.type.value,
-        "unit": variable.unit or None,
-        "values": shown or (between if low is not None or high is not None else None),
+        "unit": variable.unit_words or None,
+        "values": shown or _bounds(variable.schema) or None,
         "required": variable.required,
     }
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    words = {
+        "minimum": "at least",
+        "exclusiveMinimum": "more than",
+        "maximum": "at most",
+        "exclusiveMaximum": "less than",
+    }
+    return ", ".join(f"{said} {schema[key]}" for key, said in words.items() if key in schema)
 
 
 def _kind(variable: Variable) -> str:

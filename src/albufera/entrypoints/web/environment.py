@@ -140,3 +140,9 @@ def wants_page(request: Request) -> bool:
     """Tell whether a failure is answered with a page (else with problem details)."""
     path = request.url.path
     return not path.startswith(PROGRAM_PATHS) and "text/html" in request.headers.get("accept", "")
+
+
+def own_address(target: str) -> str:
+    """Return an address of this very site; anything else becomes the first page."""
+    safe = target.startswith("/") and not target.startswith(("//", "/\\"))
+    return target if safe and target.isprintable() else "/"

@@ -42,12 +42,12 @@ def picture(proof: Proof) -> Markup:
     """Draw the path: squares are siblings from the log, dots are computed from the entry up."""
     steps, root = steps_of(proof)
     bottom = _TOP + _ROW * len(steps)
-    parts = [_dot(_TOP, "root " + root.hex()[:_SHOWN], root, left=False)] if steps else []
-    for level, step in enumerate(steps):
-        y = bottom - _ROW * level
-        parts += _step(step, y, "entry " if level == 0 else "")
-    if not steps:
-        parts.append(_dot(_TOP, "entry and root " + root.hex()[:_SHOWN], root, left=False))
+    rows = [(step, bottom - _ROW * level) for level, step in enumerate(steps)]
+    parts = [line for step, y in rows for line in _lines(step, y)]
+    for step, y in rows:
+        parts += _step(step, y, "entry " if y == bottom else "")
+    word = "root " if steps else "entry and root "
+    parts.append(_dot(_TOP, word + root.hex()[:_SHOWN], root, left=False))
     description = (
         f"Entry {proof.entry.index} is hashed with {len(steps)} siblings, one level at a time, up "
         f"to the root {root.hex()} of {proof.tree_size} entries."
@@ -59,23 +59,21 @@ def picture(proof: Proof) -> Markup:
 def _step(step: Step, y: float, word: str) -> list[Markup]:
     side = -1 if step.sibling_is_left else 1
     x = _MIDDLE + side * _ASIDE
-    words = step.sibling.hex()[:_SHOWN]
-    beyond = x + side * 12
+    anchor = "start" if side > 0 else "end"
     return [
-        _line(_MIDDLE, y, _MIDDLE, y - _ROW),
-        _line(x, y, _MIDDLE, y - _ROW),
         rect(x - 5, y - 5, 10, 10, "c4", title=step.sibling.hex()),
-        text(beyond, y + 4, words, "soft small", anchor="end" if side < 0 else "start"),
+        text(x + side * 12, y + 4, step.sibling.hex()[:_SHOWN], "soft small", anchor=anchor),
         _dot(y, word + step.computed.hex()[:_SHOWN], step.computed, left=side > 0),
     ]
+
+
+def _lines(step: Step, y: float) -> list[Markup]:
+    x = _MIDDLE + (-_ASIDE if step.sibling_is_left else _ASIDE)
+    line = Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="axis"/>')
+    return [line.format(start, y, _MIDDLE, y - _ROW) for start in (_MIDDLE, x)]
 
 
 def _dot(y: float, words: str, value: bytes, *, left: bool) -> Markup:
     x, anchor = (_MIDDLE - 12, "end") if left else (_MIDDLE + 12, "start")
     dot = Markup('<circle cx="{}" cy="{}" r="5" class="c1"><title>{}</title></circle>')
     return dot.format(_MIDDLE, y, value.hex()) + text(x, y + 4, words, "small", anchor=anchor)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float) -> Markup:
-    line = Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="axis"/>')
-    return line.format(x1, y1, x2, y2)

@@ -69,6 +69,8 @@ NAVIGATION: list[NavigationItem] = [
     ("Projects", "/projects", lambda actor, roles: actor.kind is ActorKind.PERSON),
     ("Ingest", "/ingests", lambda actor, roles: actor.is_operator or bool(roles & _INDOORS)),
     ("Studies", "/studies", lambda actor, roles: actor.is_operator or bool(roles & _INDOORS)),
+    ("Catalogue", "/catalogue", lambda actor, roles: actor.kind is ActorKind.PERSON),
+    ("Datasets", "/datasets", lambda actor, roles: True),
     ("Trace", "/trace", lambda actor, roles: actor.kind is ActorKind.PERSON),
 ]
 

@@ -2,8 +2,36 @@
 
 from fastapi import APIRouter
 
-from albufera.entrypoints.web import clinical, ingests, session, studies, tiles, trace
+from albufera.entrypoints.web import (
+    access,
+    catalogue,
+    clinical,
+    datasets,
+    ingests,
+    overview,
+    projects,
+    publication,
+    session,
+    studies,
+    tiles,
+    trace,
+    users,
+)
 
 router = APIRouter()
-for module in (session, clinical, tiles, trace, ingests, studies):
+for module in (
+    session,
+    overview,
+    projects,
+    access,
+    users,
+    catalogue,
+    publication,  # before datasets, whose page it shows to insiders alone
+    datasets,
+    clinical,
+    tiles,
+    trace,
+    ingests,
+    studies,
+):
     router.include_router(module.router)

@@ -121,7 +121,7 @@ def _store(work: UnitOfWork, node: EnrolledNode, message: Message, offer: Datase
     values = {
         "state": offer.state,
         "digest": fingerprint,
-        "searched": _searched(node, offer),
+        "searched": _searched(offer),
         "offer": document,
         "offered_at": message.at,
         "received_at": work.now(),
@@ -146,16 +146,16 @@ def _store(work: UnitOfWork, node: EnrolledNode, message: Message, offer: Datase
 
 
 def _facet_rows(offer: DatasetOffer) -> list[tuple[str, str]]:
-    """Return each value once; values are compared without regard to case by nobody."""
+    """Return each (facet, value) once."""
     return sorted(
         {(name, share.value) for name, shares in offer.distributions.items() for share in shares}
     )
 
 
-def _searched(node: EnrolledNode, offer: DatasetOffer) -> str:
+def _searched(offer: DatasetOffer) -> str:
     """Return the text in which words are looked for, folded."""
     values = (share.value for shares in offer.distributions.values() for share in shares)
-    parts = (offer.title, offer.description, offer.pid, offer.licence, node.name, *values)
+    parts = (offer.title, offer.description, offer.pid, offer.licence, *values)
     return " ".join(parts).casefold()
 
 

@@ -39,7 +39,9 @@ class Conversation:
         try:
             message = verify_message(received, [self._hub])
         except SignatureError as problem:
-            raise BAD_SIGNATURE(f"The answer is not signed by the hub that was joined. {problem}") from None
+            raise BAD_SIGNATURE(
+                f"The answer is not signed by the hub that was joined. {problem}"
+            ) from None
         own = self._key.verify_key.fingerprint
         content = check_payload(message, kind, own, clock.now(), re=nonce)
         try:

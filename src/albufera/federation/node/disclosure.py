@@ -3,15 +3,15 @@
 Three rules keep a count from telling of few people (see docs/decisions/008-federation.md):
 
 1. Fewer than the threshold, none included, is told as *fewer than the threshold*.
-2. Anything else is lowered by 0 to threshold − 1, by an offset that a secret key draws from the very
-   set of people, and rounded down to a multiple of the threshold. The same people give the same
-   number however the question was put, and no step of the rounding marks an exact count.
-3. Two sets that differ by fewer people than the threshold are told the same number: the one that was
-   told first. So no difference of two answers shows the presence of one person.
+2. Anything else is lowered by 0 to threshold − 1, by an offset that a secret key draws from the
+   very set of people, and rounded down to a multiple of the threshold. The same people give the
+   same number however the question was put, and no step of the rounding marks an exact count.
+3. Two sets that differ by fewer people than the threshold are told the same number: the one that
+   was told first. So no difference of two answers shows the presence of one person.
 
 Rule 3 needs to compare sets without keeping them. A `Sketch` holds, in each of 256 buckets, the
-exclusive or of keyed hashes of the people that fall there. Sets that differ by d people differ in at
-most d buckets, never in more: few differing buckets are treated as few differing people, which
+exclusive or of keyed hashes of the people that fall there. Sets that differ by d people differ in
+at most d buckets, never in more: few differing buckets are treated as few differing people, which
 errs on the side of telling less.
 """
 

@@ -71,7 +71,7 @@ class Membership:
     @property
     def pause(self) -> timedelta:
         """How long to wait before the hub is tried again after failures."""
-        return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.failures, 10))
+        return min(LONGEST_PAUSE, FIRST_PAUSE * int(2 ** min(self.failures, 10)))
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,15 @@ import numpy as np
 from albufera.ingest.phantoms.people import Person, PhantomPatient
 
 CLINICAL_FIELDS = (
-    "patient_id", "age_at_diagnosis", "sex", "diagnosis_year", "diagnosis_code", "histology",
-    "stage_t", "stage_n", "stage_m", "stage", "lesion_count", "largest_lesion_mm",
-    "smoking_status", "pack_years", "egfr", "pdl1_percent", "treatment", "outcome",
-    "follow_up_months",
+    "patient_id", "diagnosis", "sex", "age_at_diagnosis", "diagnosis_date", "smoking_status",
+    "pack_years", "t_stage", "n_stage", "m_stage", "tumour_diameter", "ecog", "egfr_mutation",
+    "treatment", "survival_months", "deceased",
 )  # fmt: skip
-"""Columns, in order. Codes: ICD-10 C34.x; TNM 8th edition for lung."""
+"""Columns, in order: the key, then the variables of the demonstration's lung e-form."""
 
-_CODES = {"upper": "C34.1", "middle": "C34.2", "lower": "C34.3"}
-_HISTOLOGY = ("adenocarcinoma", "adenocarcinoma", "squamous_cell_carcinoma", "small_cell_carcinoma")
-_T_LIMITS = ((10.0, "T1a"), (20.0, "T1b"), (30.0, "T1c"), (40.0, "T2a"))
+_DIAGNOSES = ("adenocarcinoma", "adenocarcinoma", "squamous-cell-carcinoma", "small-cell-carcinoma")
+_T_LIMITS = ((30.0, "T1"), (50.0, "T2"), (70.0, "T3"))
+_OLDEST = 90
 
 Row = dict[str, str | int | float | None]
 
@@ -38,64 +37,47 @@ def write_clinical_csv(path: Path, patients: Iterable[PhantomPatient]) -> None:
 
 def _row(person: Person) -> Row:
     random = np.random.default_rng([*person.patient_id.encode(), 34])
-    largest = max(person.lesions, key=lambda lesion: lesion.sphere.diameter)
-    histology = str(random.choice(_HISTOLOGY))
-    t = next((t for limit, t in _T_LIMITS if largest.sphere.diameter <= limit), "T2b")
+    largest = max(lesion.sphere.diameter for lesion in person.lesions)
+    diagnosis = str(random.choice(_DIAGNOSES))
     n = str(random.choice(["N0", "N0", "N1", "N2"]))
     spread = {lesion.lobe.split()[0] for lesion in person.lesions} == {"left", "right"}
-    stage = _stage(t, n, "M1a" if spread else "M0")
     smoking = str(random.choice(["current", "former", "former", "never"]))
-    adeno = histology == "adenocarcinoma"
-    small_cell = histology == "small_cell_carcinoma"
     return {
         "patient_id": person.patient_id,
-        "age_at_diagnosis": person.age,
+        "diagnosis": diagnosis,
         "sex": {"F": "female", "M": "male"}[person.sex],
-        "diagnosis_year": person.first_study.year,
-        "diagnosis_code": _CODES[largest.lobe.split()[1]],
-        "histology": histology,
-        "stage_t": t,
-        "stage_n": n,
-        "stage_m": "M1a" if spread else "M0",
-        "stage": stage,
-        "lesion_count": len(person.lesions),
-        "largest_lesion_mm": round(largest.sphere.diameter, 1),
+        "age_at_diagnosis": min(person.age, _OLDEST),
+        "diagnosis_date": person.first_study.strftime("%Y-%m-%d"),
         "smoking_status": smoking,
         "pack_years": 0 if smoking == "never" else int(random.integers(10, 61)),
-        "egfr": str(random.choice(["mutated", "wild_type"])) if adeno else "not_tested",
-        "pdl1_percent": None if small_cell else int(random.integers(0, 101)),
-        "treatment": _treatment(stage, histology),
-        "outcome": _outcome(person),
-        "follow_up_months": _months(person),
+        "t_stage": next((t for limit, t in _T_LIMITS if largest <= limit), "T4"),
+        "n_stage": n,
+        "m_stage": "M1" if spread else "M0",
+        "tumour_diameter": round(largest, 1),
+        "ecog": int(random.integers(0, 3)),
+        "egfr_mutation": _egfr(diagnosis, random),
+        "treatment": _treatment(diagnosis, n, spread=spread),
+        "survival_months": _months(person),
+        "deceased": "false" if person.follow_up is not None else None,
     }
 
 
-def _stage(t: str, n: str, m: str) -> str:
-    """The stage group (TNM 8th edition, the groups that these phantoms reach)."""
-    if m != "M0":
-        return "IVA"
-    if n == "N2":
-        return "IIIA"
-    if n == "N1":
-        return "IIB"
-    return {"T1a": "IA1", "T1b": "IA2", "T1c": "IA3", "T2a": "IB"}.get(t, "IIA")
+def _egfr(diagnosis: str, random: np.random.Generator) -> str | None:
+    """Whether the mutation was found; None where it was not looked for."""
+    if diagnosis != "adenocarcinoma":
+        return None
+    return "true" if random.random() < 0.5 else "false"  # noqa: PLR2004 - an even chance
 
 
-def _treatment(stage: str, histology: str) -> str:
-    if histology == "small_cell_carcinoma":
+def _treatment(diagnosis: str, n: str, *, spread: bool) -> str:
+    if diagnosis == "small-cell-carcinoma":
         return "chemotherapy"
-    if stage.startswith("IV"):
+    if spread:
         return "immunotherapy"
-    return "chemoradiotherapy" if stage.startswith("III") else "surgery"
+    return "chemoradiotherapy" if n == "N2" else "surgery"
 
 
 def _months(person: Person) -> float | None:
     if person.follow_up is None:
         return None
     return round((person.follow_up - person.first_study).days / 30.4, 1)
-
-
-def _outcome(person: Person) -> str:
-    if person.follow_up is None:
-        return "alive"
-    return "progression" if person.lesions[0].growth > 1 else "partial_response"
