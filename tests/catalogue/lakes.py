@@ -1,4 +1,4 @@
-"""Filling a lake for tests: rows and files of de-identified series, without going through ingest."""
+"""Filling a lake for tests with rows and files of de-identified series, without ingest."""
 
 import hashlib
 from collections.abc import Sequence

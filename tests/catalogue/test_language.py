@@ -1,5 +1,6 @@
 """The filter language: what is read, what is refused and where, and that writing undoes reading."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -71,10 +72,8 @@ def test_json_gives_the_same_expression(expression: Expression) -> None:
 
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
+    with suppress(Refusal):  # and no other exception
         parse(text)
-    except Refusal as refusal:
-        assert refusal.code == "bad-filter"
 
 
 def test_the_example_of_the_documentation() -> None:

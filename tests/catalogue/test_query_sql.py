@@ -17,10 +17,10 @@ from tests.catalogue.test_language import joined
 
 ROWS = [
     Scan("SUBJ-A", "2.25.1", "2.25.1.1", "F", 61, "2019-03-04", "CT", "CHEST", "axial", "SIEMENS"),
-    Scan("SUBJ-A", "2.25.1", "2.25.1.2", "F", 61, "2019-03-04", "MR", "", "T1 tra", "Siemens", None),
+    Scan("SUBJ-A", "2.25.1", "2.25.1.2", "F", 61, "2019-03-04", "MR", "", "T1 tra", "Siemens", None),  # noqa: E501
     Scan("SUBJ-B", "2.25.2", "2.25.2.1", "M", None, "2020-01-01", "CT", "chest", "Ünicode Ä", "GE"),
     Scan("SUBJ-C", "2.25.3", "2.25.3.1", "", 45, "2021-09-09", "PT", "LUNG", "100%_\\x", "GE", 5.0),
-    Scan("SUBJ-D", "2.25.4", "2.25.4.1", "O", 90, "2021-09-09", "CT", "LUNG", "", "", 0.5, 9, "other"),
+    Scan("SUBJ-D", "2.25.4", "2.25.4.1", "O", 90, "2021-09-09", "CT", "LUNG", "", "", 0.5, 9, "other"),  # noqa: E501
     Scan("SUBJ-D", "2.25.5", "2.25.5.1", "O", 50, "2022-09-09", "CT", "HEAD", "Axial", "", 2.5, 1),
 ]  # fmt: skip
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from albufera.bootstrap.node import local_operator, open_node
+from albufera.kernel.pages import PageRequest
 from albufera.settings import Settings
 
 ADDRESS_SPACE = 2 * 2**30
@@ -23,11 +24,11 @@ def main(home: str, *paths: str) -> None:
     ingest = node.ingests.ingest_paths(
         actor, "LUNG", "main", [Path(path) for path in paths], lambda done, total: None
     )
-    reasons = node.ingests.reasons(actor, ingest.ingest_id)
+    items = node.ingests.items(actor, ingest.ingest_id, None, PageRequest(limit=500)).items
     told = {
         "state": ingest.state.value,
         "counts": {state.value: count for state, count in ingest.counts.items()},
-        "codes": {reason.code: reason.count for reason in reasons},
+        "ends": {item.path: item.code or item.state.value for item in items},
         "grownMebibytes": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024,
     }
     node.close()

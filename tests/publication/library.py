@@ -13,7 +13,7 @@ from albufera.catalogue.query.expression import EVERYTHING
 from albufera.governance.model import Role
 from albufera.kernel.actor import Actor
 from albufera.publication.disclosure import public_aggregate
-from albufera.publication.model import PublicDataset, Publisher, PublicVersion
+from albufera.publication.model import PublicDataset, PublicVersion, Publisher
 from tests.catalogue.lakes import Scan, cohort, fill
 from tests.nodes import Town
 

@@ -88,6 +88,19 @@ class Home:
         """Secrets; readable by the node's own account only."""
         return self.root / "keys"
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All directories of a home, private to the node's account."""
+        return (
+            self.lake, self.views, self.manifests, self.jobs, self.user_homes, self.airlock,
+            self.uploads, self.quarantine, self.keys,
+        )  # fmt: skip
+
+    @property
+    def secrets(self) -> tuple[Path, ...]:
+        """The files that nobody but the node's account may read."""
+        return tuple(self.keys / name for name in ("master.secret", "log.pem", "node.pem"))
+
     def master_secret(self) -> bytes:
         """Return the secret from which each project's key is derived."""
         return (self.keys / "master.secret").read_bytes()
@@ -128,10 +141,7 @@ def create_home(root: Path, name: str, url: str) -> Home:
     if home.exists():
         raise HOME_EXISTS(f"There is a home in {home.root} already.")
     home.root.mkdir(parents=True, exist_ok=True)
-    for directory in (
-        home.lake, home.views, home.manifests, home.jobs, home.user_homes, home.airlock,
-        home.uploads, home.quarantine, home.keys,
-    ):  # fmt: skip
+    for directory in home.folders:
         directory.mkdir(exist_ok=True)
         directory.chmod(0o700)
     _write_secret(home.keys / "master.secret", secrets.token_bytes(32))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from albufera.bootstrap.adapters import ClinicalOfSubjects, KeyedSubjectNames, LakeSubjects
+from albufera.bootstrap.federation import Federation, open_federation
 from albufera.bootstrap.home import Home, create_home
 from albufera.bootstrap.log_proofs import TraceProofs
 from albufera.bootstrap.schema import upgrade_schema
@@ -18,6 +19,15 @@ from albufera.catalogue.records import series_granted
 from albufera.catalogue.service import CatalogueService
 from albufera.catalogue.views import DatasetViews
 from albufera.clinical.service import ClinicalService
+from albufera.compute.airlock.freezer import Freezer
+from albufera.compute.airlock.service import AirlockService
+from albufera.compute.backends.bubblewrap import BubblewrapRunner
+from albufera.compute.jobs import TASK as RUN_JOB
+from albufera.compute.jobs import JobService
+from albufera.compute.model import Flavour
+from albufera.compute.runs import JobRuns
+from albufera.compute.workspace import Workspace
+from albufera.federation.node.membership import EXCHANGE
 from albufera.governance.access import AccessService
 from albufera.governance.policy import TablePolicy
 from albufera.governance.projects import ProjectService
@@ -44,7 +54,7 @@ from albufera.publication.backends.local import LocalRegistrar
 from albufera.publication.minting import Minter
 from albufera.publication.model import Publisher
 from albufera.publication.service import PublicationService
-from albufera.settings import Settings
+from albufera.settings import MEBIBYTE, ComputeSettings, Settings
 from albufera.trace.service import TraceService
 from albufera.trace.verifications import TASK as VERIFY_TRACE
 from albufera.trace.verifications import VerificationService
@@ -72,6 +82,9 @@ class Node:
     cohorts: CohortService
     access: AccessService
     publication: PublicationService
+    jobs: JobService
+    airlock: AirlockService
+    federation: Federation
     trace: TraceService
     verifications: VerificationService
     handlers: Mapping[str, Handler]
@@ -129,6 +142,17 @@ def open_node(settings: Settings, hasher: PasswordHasher | None = None) -> Node:
     minter = Minter(database, policy, lifecycle, registrar, publisher)
     handlers[MINT], handlers[TOMBSTONE] = minter.mint_handler(), minter.tombstone_handler()
     publication = PublicationService(database, policy, publisher, TraceProofs(trace), node_key)
+    runner, workspace = BubblewrapRunner(), Workspace(home.jobs, home.user_homes)
+    flavours = _flavours(settings.compute)
+    jobs = JobService(database, policy, catalogue, runner, workspace, flavours)
+    job_runs = JobRuns(jobs, settings.compute.concurrent_jobs)
+    handlers[RUN_JOB], chores["job.sweep"] = Handler(job_runs.run, job_runs.failed), job_runs.sweep
+    freezer = Freezer(home.airlock, settings.compute.egress_mebibytes * MEBIBYTE)
+    airlock = AirlockService(database, policy, workspace, freezer)
+    chores["airlock.sweep"] = airlock.sweep
+    federation = open_federation(settings, home, database, policy)
+    handlers[EXCHANGE] = federation.exchange.handler()
+    chores["federation.exchange"] = federation.exchange.chore
     return Node(
         settings=settings,
         home=home,
@@ -146,6 +170,9 @@ def open_node(settings: Settings, hasher: PasswordHasher | None = None) -> Node:
         cohorts=CohortService(database, policy),
         access=AccessService(database, policy, catalogue),
         publication=publication,
+        jobs=jobs,
+        airlock=airlock,
+        federation=federation,
         trace=trace,
         verifications=verifications,
         handlers=handlers,
@@ -160,6 +187,27 @@ def _limits(settings: Settings) -> Limits:
         archive_ratio=settings.ingest.max_archive_ratio,
         archive_members=settings.ingest.max_archive_members,
     )
+
+
+def _flavours(compute: ComputeSettings) -> tuple[Flavour, ...]:
+    """What a job may use: `standard` as the settings say, `small` a fraction of it."""
+    standard = Flavour(
+        name="standard",
+        cpus=compute.cpus,
+        memory_bytes=compute.memory_mebibytes * MEBIBYTE,
+        seconds=compute.seconds,
+        processes=compute.processes,
+        disk_bytes=compute.disk_mebibytes * MEBIBYTE,
+    )
+    small = Flavour(
+        name="small",
+        cpus=compute.cpus / 2,
+        memory_bytes=min(256 * MEBIBYTE, standard.memory_bytes),
+        seconds=min(600, standard.seconds),
+        processes=min(64, standard.processes),
+        disk_bytes=min(512 * MEBIBYTE, standard.disk_bytes),
+    )
+    return standard, small
 
 
 def create_node(settings: Settings) -> tuple[Node, str]:

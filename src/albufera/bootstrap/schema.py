@@ -1,6 +1,11 @@
 """The database's schema: migrations brought up to the code's version."""
 
+from functools import cache
 from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DatabaseError
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -14,3 +19,20 @@ def upgrade_schema(database_url: str) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["database_url"] = database_url
     command.upgrade(config, "head")
+
+
+def schema_is_current(connection: Connection) -> bool:
+    """Tell whether the database has the schema of this version."""
+    try:
+        present = set(connection.scalars(sa.text("SELECT version_num FROM alembic_version")))
+    except DatabaseError:  # there is no such table: nothing was ever migrated here
+        return False
+    return present == newest_revisions()
+
+
+@cache
+def newest_revisions() -> frozenset[str]:
+    """Return the revisions that the migrations of this version end in."""
+    from alembic.script import ScriptDirectory
+
+    return frozenset(ScriptDirectory(str(MIGRATIONS)).get_heads())

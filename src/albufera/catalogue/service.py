@@ -115,6 +115,13 @@ class CatalogueService:
                 verifying=task_progress(connection, VERIFY, dataset_id),
             )
 
+    def usable(self, actor: Actor) -> Sequence[Dataset]:
+        """Return the datasets that the caller may work with now, newest first, at most 500."""
+        mine = self.policy.which(actor, "dataset.use", records.DATASET_COLUMNS)
+        query = DATASETS.where(mine).order_by(datasets.c.dataset_id.desc()).limit(500)
+        with self.database.read() as connection:
+            return [records.to_dataset(row) for row in connection.execute(query)]
+
     def metadata(self, actor: Actor, dataset_id: str) -> dict[str, Any]:
         """Return a dataset's metadata as one JSON document (counts, never persons)."""
         with self.database.read() as connection:

@@ -14,29 +14,24 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from albufera.compute import records
-from albufera.compute.datasets import Datasets
 from albufera.compute.events import DatasetUsed
-from albufera.compute.jobs import ended_event
-from albufera.compute.model import ENDED, JOB_LIFE, Flavour, Job, JobState
+from albufera.compute.jobs import JobService, ended_event
+from albufera.compute.model import ENDED, JOB_LIFE, Job, JobState
 from albufera.compute.ports import (
     EndReason,
     Launch,
     Limits,
     Mount,
     Phase,
-    Runner,
     RunnerUnavailable,
     RunResult,
     UnknownRun,
 )
-from albufera.compute.workspace import Workspace
 from albufera.identity.records import to_user, user_by_id
 from albufera.kernel import clock
 from albufera.kernel.actor import SYSTEM, Actor
 from albufera.kernel.crashes import crash_point
-from albufera.kernel.database import Database
 from albufera.kernel.outbox import Task
-from albufera.kernel.policy import Policy
 from albufera.kernel.unit_of_work import UnitOfWork, unit_of_work
 from albufera.kernel.worker import Again, TaskContext
 
@@ -52,22 +47,13 @@ ABANDONED_SECONDS = 24 * 3600.0
 class JobRuns:
     """Starts jobs when there is room, follows them, and settles how they ended."""
 
-    def __init__(
-        self,
-        database: Database,
-        policy: Policy,
-        datasets: Datasets,
-        runner: Runner,
-        workspace: Workspace,
-        flavours: Mapping[str, Flavour],
-        concurrent: int,
-    ) -> None:
-        self.database = database
-        self.policy = policy
-        self.datasets = datasets
-        self.runner = runner
-        self.workspace = workspace
-        self.flavours = flavours
+    def __init__(self, jobs: JobService, concurrent: int) -> None:
+        self.database = jobs.database
+        self.policy = jobs.policy
+        self.datasets = jobs.datasets
+        self.runner = jobs.runner
+        self.workspace = jobs.workspace
+        self.flavours = jobs.flavours
         self.concurrent = concurrent
         self._swept = time.monotonic()
 

@@ -7,7 +7,10 @@ from albufera.entrypoints.api import (
     clinical,
     cohorts,
     datasets,
+    egress,
+    federation,
     ingests,
+    jobs,
     projects,
     publication,
     session,
@@ -30,5 +33,8 @@ for module in (
     trace,
     ingests,
     studies,
+    jobs,
+    egress,
+    federation,
 ):
     router.include_router(module.router)

@@ -14,8 +14,12 @@ from albufera.entrypoints.cli import (
     clinical,
     datasets,
     demo,
+    doctor,
+    egress,
+    federation,
     identity,
     ingests,
+    jobs,
     projects,
     studies,
     trace,
@@ -81,6 +85,9 @@ for command in (
     *datasets.COMMANDS,
     *verify.COMMANDS,
     *trace.COMMANDS,
+    *jobs.COMMANDS,
+    *egress.COMMANDS,
+    *doctor.COMMANDS,
 ):
     main.add_command(command)
 

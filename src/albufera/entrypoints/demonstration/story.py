@@ -25,7 +25,7 @@ from albufera.ingest.phantoms import write_clinical_csv, write_cohort
 from albufera.ingest.phantoms.bundled import bundled_images
 from albufera.kernel.errors import Refusal
 
-PATIENTS, SLICES, SEED = 4, 24, 7
+PATIENTS, SLICES, SEED = 9, 20, 7
 PATIENCE = 120.0
 ENDED = {"finished", "failed", "cancelled"}
 
@@ -77,7 +77,7 @@ class Story:
     def _take_in(self) -> None:
         steward = self.node.identity.user_named("steward").actor()
         with tempfile.TemporaryDirectory(prefix="albufera-demo-") as folder:
-            self.tell("Generated chest CT of four patients, de-identified on the way in")
+            self.tell("Generated chest CT of nine patients, de-identified on the way in")
             patients = write_cohort(
                 Path(folder) / "ct", patients=PATIENTS, slices=SLICES, seed=SEED
             )
@@ -103,7 +103,7 @@ class Story:
             steward,
             "Chest CT with lung lesions",
             "collection = main and modality = CT",
-            "Generated chest CT of four patients at baseline and follow-up, with the clinical "
+            "Generated chest CT of nine patients at baseline and follow-up, with the clinical "
             "table of the lung e-form.",
         )
         steward.post(f"datasets/{published}/publish")

@@ -64,6 +64,9 @@ NavigationItem = tuple[str, str, Callable[[Actor, frozenset[str]], bool]]
 _INDOORS = frozenset({"steward", "project-administrator"})
 """The roles that see what is inside their project's lake."""
 
+_AIRLOCK = frozenset({"researcher", "output-reviewer", "auditor"})
+"""The roles that ask for, review or oversee what leaves."""
+
 NAVIGATION: list[NavigationItem] = [
     ("Overview", "/", lambda actor, roles: True),
     ("Projects", "/projects", lambda actor, roles: actor.kind is ActorKind.PERSON),
@@ -71,6 +74,8 @@ NAVIGATION: list[NavigationItem] = [
     ("Studies", "/studies", lambda actor, roles: actor.is_operator or bool(roles & _INDOORS)),
     ("Catalogue", "/catalogue", lambda actor, roles: actor.kind is ActorKind.PERSON),
     ("Datasets", "/datasets", lambda actor, roles: True),
+    ("Jobs", "/jobs", lambda actor, roles: actor.is_operator or "researcher" in roles),
+    ("Airlock", "/airlock", lambda actor, roles: actor.is_operator or bool(roles & _AIRLOCK)),
     ("Trace", "/trace", lambda actor, roles: actor.kind is ActorKind.PERSON),
 ]
 

@@ -7,7 +7,10 @@ from albufera.entrypoints.web import (
     catalogue,
     clinical,
     datasets,
+    egress,
+    federation,
     ingests,
+    jobs,
     overview,
     projects,
     publication,
@@ -33,5 +36,8 @@ for module in (
     trace,
     ingests,
     studies,
+    jobs,
+    egress,
+    federation,
 ):
     router.include_router(module.router)

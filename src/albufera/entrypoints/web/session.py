@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from albufera.entrypoints.http import SESSION_COOKIE, refuse_cross_site
+from albufera.entrypoints.web.environment import own_address
 from albufera.entrypoints.web.rendering import (
     FormDep,
     NodeDep,
@@ -20,14 +21,14 @@ router = APIRouter()
 @router.get("/sign-in")
 def sign_in_page(request: Request, next: str = "/") -> Response:
     """Show the sign-in form."""
-    return render(request, "sign-in.html", next=_own(next), username="", error="")
+    return render(request, "sign-in.html", next=own_address(next), username="", error="")
 
 
 @router.post("/sign-in")
 def sign_in(request: Request, node: NodeDep, form: FormDep) -> Response:
     """Check the password and open a session."""
     refuse_cross_site(request)
-    username, target = field(form, "username"), _own(field(form, "next", "/"))
+    username, target = field(form, "username"), own_address(field(form, "next", "/"))
     address = request.client.host if request.client else "unknown"
     password = form.get("password")
     try:
@@ -62,9 +63,3 @@ def sign_out(request: Request, node: NodeDep, _form: FormDep) -> Response:
     response = redirect("/")
     response.delete_cookie(SESSION_COOKIE)
     return response
-
-
-def _own(target: str) -> str:
-    """Return an address of this node; anything else becomes the first page."""
-    safe = target.startswith("/") and not target.startswith(("//", "/\\"))
-    return target if safe and target.isprintable() else "/"

@@ -76,6 +76,7 @@ class ExchangeService:
 
     def sync(self, actor: Actor, hub_id: str) -> Exchanged:
         """Exchange with a hub now. Raises `not-joined`, and what kept it from succeeding."""
+        self.memberships.require_join(actor)
         membership = self.memberships.show(actor, hub_id).membership
         if membership.state is not MembershipState.JOINED:
             raise NOT_JOINED("This node has left that hub.")

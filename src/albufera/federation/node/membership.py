@@ -67,7 +67,7 @@ class MembershipService:
 
     def look(self, actor: Actor, url: str) -> Candidate:
         """Return who answers at an address: a person compares the fingerprint before joining."""
-        self._require(actor, "node.join")
+        self.require_join(actor)
         return self._introduced(_address(url))
 
     def join(
@@ -85,7 +85,7 @@ class MembershipService:
         Repeating it after a failure half-way is safe. Raises `hub-fingerprint-differs`,
         `already-joined`, `invalid-input`, `hub-unreachable`, and what the hub refuses.
         """
-        self._require(actor, "node.join")
+        self.require_join(actor)
         hub = self._introduced(_address(url))
         if hub.fingerprint != fingerprint.strip():
             raise FINGERPRINT_DIFFERS(
@@ -105,7 +105,7 @@ class MembershipService:
         Raises `not-joined`.
         """
         membership = self.show(actor, hub_id).membership
-        self._require(actor, "node.join")
+        self.require_join(actor)
         if membership.state is not MembershipState.JOINED:
             raise NOT_JOINED("This node has left that hub already.")
         try:
@@ -147,9 +147,10 @@ class MembershipService:
             live = records.memberships.c.state == MembershipState.JOINED.value
             return records.membership_rows(connection, live)
 
-    def _require(self, actor: Actor, verb: str) -> None:
+    def require_join(self, actor: Actor) -> None:
+        """Raise `forbidden` unless the actor may join, leave and exchange with hubs."""
         with self.database.read() as connection:
-            self.policy.require(connection, actor, verb, _NODE)
+            self.policy.require(connection, actor, "node.join", _NODE)
 
     def _introduced(self, url: str) -> Candidate:
         hub = self.peers.at(url).introduction()

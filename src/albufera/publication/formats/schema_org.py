@@ -70,7 +70,7 @@ def _description(dataset: PublicDataset) -> str:
     text = dataset.description or f"A dataset of medical images of the project {dataset.creator}."
     if dataset.is_tombstone:
         return f"WITHDRAWN: {dataset.reason} — {text}"
-    return text if len(text) >= 50 else f"{text} A dataset of medical images, used in place."  # noqa: PLR2004
+    return text if len(text) >= 50 else f"{text} A dataset of medical images, worked with in place."  # noqa: PLR2004
 
 
 def _identifier(dataset: PublicDataset) -> dict[str, str]:
