@@ -74,6 +74,8 @@ def test_the_demonstration_form_is_an_e_form() -> None:
         ({"type": "string", "title": "T", "enum": ["a", "A"]}, "different values"),
         ({"type": "string", "title": "T", "enum": [" a"]}, "different values"),
         ({"type": "string", "title": "T", "enum": ["a\0"]}, "different values"),
+        ({"type": "string", "title": "T", "enum": ["=1+1"]}, "formula"),
+        ({"type": "string", "title": "T", "enum": ["+cmd|' /C calc'!A0"]}, "formula"),
         ({"type": "integer", "title": "T", "enum": [1.5]}, "different values"),
         ({"type": "integer", "title": "T", "enum": [True]}, "different values"),
         ({"type": "string", "title": "T", "enum": ["a"], "x-values": {"b": {}}}, "does not list"),
@@ -121,6 +123,12 @@ def test_a_form_that_is_not_supported_names_the_place(change: dict[str, Any], pl
     listed = refusal.facts["errors"]
     assert isinstance(listed, list)
     assert any(line.startswith(f"{place}:") for line in listed), listed
+
+
+def test_signs_and_signed_numbers_are_no_formulas() -> None:
+    values = ["+", "-", "++", "+1", "-1.5", "+/-", "<5", "T1 (+)"]
+    form = read_form(with_variable("v", {"type": "string", "title": "T", "enum": values}))
+    assert [choice.value for choice in form.variables[0].choices] == values
 
 
 def test_only_one_variable_is_the_diagnosis() -> None:

@@ -29,10 +29,11 @@ class Shelf:
         self.project_id = project_id
 
     def dataset_thing(self, connection: Connection, dataset_id: str) -> Thing | None:
-        state = {"ds-draft": "ready", "ds-open": "released", "ds-public": "published"}.get(
-            dataset_id
-        )
-        return (state and Thing("dataset", dataset_id, self.project_id, None, state)) or None
+        states = {"ds-draft": "ready", "ds-open": "released", "ds-public": "published"}
+        state = states.get(dataset_id)
+        if state is None:
+            return None
+        return Thing("dataset", dataset_id, self.project_id, None, state)
 
 
 @dataclass
@@ -135,15 +136,13 @@ def test_a_grant_ends_within_five_years(office: Office, days: int) -> None:
 
 def test_nobody_decides_or_grants_for_themselves(office: Office) -> None:
     service, committee = office.service, office["committee"]
-    made = service.apply(committee, "ds-open", "Mine")
+    made = service.apply(committee, "ds-open", "Mine").application_id
     assert service.count_to_decide(committee) == 0
     assert service.count_to_decide(office["second"]) == 1
-    office.refused(
-        lambda: service.approve(committee, made.application_id, "", Terms()), "forbidden"
-    )
-    office.refused(lambda: service.reject(committee, made.application_id, "No"), "forbidden")
+    office.refused(lambda: service.approve(committee, made, "", Terms()), "forbidden")
+    office.refused(lambda: service.reject(committee, made, "No"), "forbidden")
     office.refused(lambda: service.grant(committee, "ds-open", "committee", Terms()), "forbidden")
-    service.approve(office["second"], made.application_id, "", Terms())
+    service.approve(office["second"], made, "", Terms())
     assert office.may_use("committee", "ds-open")
 
 
@@ -191,18 +190,14 @@ def test_who_may_ask_for_which_dataset(office: Office) -> None:
 
 def test_strangers_see_nothing_and_others_what_is_theirs(office: Office) -> None:
     service, stranger = office.service, office["stranger"]
-    made = service.apply(office["researcher"], "ds-open", "To learn")
+    made = service.apply(office["researcher"], "ds-open", "To learn").application_id
     grant = service.grant(office["committee"], "ds-open", "auditor", Terms())
     assert service.applications(stranger, ALL).items == []
     assert service.grants(stranger, ALL).items == []
-    office.refused(
-        lambda: service.application(stranger, made.application_id), "application-not-found"
-    )
+    office.refused(lambda: service.application(stranger, made), "application-not-found")
     office.refused(lambda: service.grant_of(stranger, grant.grant_id), "grant-not-found")
     office.refused(lambda: service.revoke(stranger, grant.grant_id), "grant-not-found")
-    office.refused(
-        lambda: service.approve(stranger, made.application_id, "", Terms()), "application-not-found"
-    )
+    office.refused(lambda: service.approve(stranger, made, "", Terms()), "application-not-found")
     assert len(service.applications(office["auditor"], ALL).items) == 1
     assert [g.grant_id for g in service.own_grants(office["auditor"], ALL).items] == [
         grant.grant_id

@@ -44,7 +44,9 @@ def test_a_new_project_has_a_main_collection(service: ProjectService) -> None:
     assert code_of(caught) == "conflict"
 
 
-@pytest.mark.parametrize("code", ["", "l", "lung", "LUNG CANCER", "1A", "A" * 40, "LÚNG", "A\0B"])
+@pytest.mark.parametrize(
+    "code", ["", "l", "lung", "LUNG CANCER", "1A", "A" * 40, "LÚNG", "A\0B", "LUNG2\n"]
+)
 def test_codes_are_checked(service: ProjectService, code: str) -> None:
     with pytest.raises(Refusal) as caught:
         service.create(SYSTEM, code)

@@ -27,7 +27,7 @@ def ct(
     pixels: bytes | None = None,
     of_patient: str | None = None,
 ) -> Dataset:
-    """A CT slice. `of_patient` names whose study and series UIDs it carries (its own by default)."""
+    """A CT slice; `of_patient` says whose study and series UIDs it carries, if not its own."""
     whose = of_patient or patient
     data = Dataset()
     data.SOPClassUID = CT

@@ -131,7 +131,7 @@ def test_names_that_lead_outside(tmp_path: Path) -> None:
     made = archive(tmp_path / "a.zip", {**dict.fromkeys(names, b"x"), "ok": b"x"})
     states = list(ends(made).values())
     assert states == ["unsafe-name"] * 5 + ["file"] + ["unsafe-name"] + ["file"]
-    assert sorted(os.listdir(tmp_path)) == ["a.zip"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 
 
 def test_links_and_devices_in_a_zip(tmp_path: Path) -> None:
@@ -229,9 +229,10 @@ def test_an_office_document_is_one_file(tmp_path: Path) -> None:
 
 def test_the_same_name_twice_in_a_zip(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
-    with zipfile.ZipFile(path, "w") as file, pytest.warns(UserWarning, match="Duplicate name"):
+    with zipfile.ZipFile(path, "w") as file:
         file.writestr("x", b"1")
-        file.writestr("x", b"2")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("x", b"2")
     assert len({item.identity for item in found(path)}) == 2
 
 

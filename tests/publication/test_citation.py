@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from albufera.bootstrap.log_proofs import check_log_proof
+from albufera.kernel.canonical import canonical_bytes, to_base64
+from albufera.kernel.errors import Refusal
 from albufera.kernel.signing import SigningKey
 from albufera.publication.citation import (
     MAX_BUNDLE_BYTES,
     Verdict,
     read_bundle,
-    sign_bundle,
     verify_bundle,
 )
 from albufera.publication.model import CitationError
@@ -86,8 +87,10 @@ def _another(value: object) -> object:
 
 def forged(bundle: dict[str, Any]) -> dict[str, Any]:
     """The bundle signed anew by somebody whose key bears the node's name."""
-    parts = {name: bundle[name] for name in ("citation", "dataset", "proofs", "issued")}
-    return sign_bundle(**parts, key=FORGER)
+    content = {name: value for name, value in bundle.items() if name != "signature"}
+    content["key"] = FORGER.verify_key.vkey
+    signature = FORGER.sign(b"albufera-citation/1\0" + canonical_bytes(content))
+    return {**content, "signature": to_base64(signature)}
 
 
 def test_a_bundle_proves_identifier_root_and_properties(bundle: dict[str, Any]) -> None:
@@ -166,10 +169,8 @@ def test_proofs_of_other_events_or_exchanged_ones_are_refused(bundle: dict[str, 
     "dataset", [None, [], "x", {}, {"properties": {}}, {"id": 1, "identifier": None}]
 )
 def test_a_dataset_of_another_shape_is_refused(bundle: dict[str, Any], dataset: Any) -> None:
-    with pytest.raises((CitationError, TypeError, ValueError)) as caught:
+    with pytest.raises(CitationError):
         check(forged({**bundle, "dataset": dataset}))
-    if isinstance(dataset, dict):
-        assert caught.type is CitationError
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_a_dataset_of_another_shape_is_refused(bundle: dict[str, Any], dataset: 
         b"\xff\xfe",
         b"[" * 100_000,
         b'{"a":1,"a":2}',
-        b" " * (MAX_BUNDLE_BYTES + 1),
+        b" " * MAX_BUNDLE_BYTES + b"1",
     ],
 )
 def test_hostile_bytes_are_refused(content: bytes) -> None:
@@ -199,8 +200,6 @@ def test_the_bundle_of_a_tombstone_holds_and_says_so(tmp_path: Path) -> None:
 
 
 def test_before_the_log_has_it_there_is_no_bundle(tmp_path: Path) -> None:
-    from albufera.kernel.errors import Refusal
-
     with town(tmp_path / "home") as here:
         dataset_id = release(here).dataset_id
         with pytest.raises(Refusal) as caught:

@@ -43,7 +43,7 @@ def test_subtraction_from_the_total_gives_no_single_group(counts: list[int]) -> 
 
 def test_the_public_aggregate_has_no_breakdown_and_no_exact_age() -> None:
     public = public_aggregate(AGGREGATE)
-    assert (public["age"]["low"], public["age"]["high"]) == (50, None)
+    assert (public["age"]["min"], public["age"]["max"]) == (50, None)
     assert [band["subjects"] for band in public["age"]["bands"]] == [20, None, 0, None, None]
     assert public["manufacturer"] == [
         {"value": "SIEMENS", "subjects": None},

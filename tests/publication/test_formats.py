@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
@@ -84,9 +84,10 @@ def test_a_short_description_is_made_long_enough() -> None:
 def test_datacite_has_every_mandatory_property() -> None:
     found = to_datacite(public_dataset())
     assert found["schemaVersion"] == "http://datacite.org/schema/kernel-4"
-    assert found["identifiers"] == [
-        {"identifier": "https://node.example/id/albufera:node/abc", "identifierType": "URL"}
-    ]
+    assert found["alternateIdentifiers"][0] == {
+        "alternateIdentifier": "https://node.example/id/albufera:node/abc",
+        "alternateIdentifierType": "URL",
+    }
     assert found["creators"] == [{"name": "Lung screening", "nameType": "Organizational"}]
     assert found["titles"] == [{"title": PROPERTIES.name}]
     assert found["publisher"] == {"name": "Test node"}
@@ -178,8 +179,6 @@ def test_every_format_is_i_json(text: str) -> None:
 
 
 def test_the_properties_in_the_plain_form_are_those_the_release_digests() -> None:
-    from dataclasses import asdict
-
     assert digest(to_json(public_dataset())["properties"]) == digest(asdict(PROPERTIES))
     assert set(to_json(public_dataset())["properties"]) == set(asdict(Properties("x")))
 

@@ -16,7 +16,7 @@ from albufera.clinical.records import form_of
 from albufera.ingest.deidentify.keys import ProjectKey
 from albufera.lake.records import subjects
 
-_PSEUDONYM = re.compile(r"^SUBJ-[A-Z2-7]{12}$")
+_PSEUDONYM = re.compile(r"^SUBJ-[A-Z2-7]{12}\Z")
 _AT_ONCE = 500
 """Names in one query: SQLite and PostgreSQL both bound the parameters of a statement."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from albufera.bootstrap.adapters import ClinicalOfSubjects, KeyedSubjectNames, LakeSubjects
 from albufera.bootstrap.federation import Federation, open_federation
 from albufera.bootstrap.home import Home, create_home
-from albufera.bootstrap.log_proofs import TraceProofs
+from albufera.bootstrap.publishing import open_publication
 from albufera.bootstrap.schema import upgrade_schema
 from albufera.catalogue.backends.shelf import FileShelf
 from albufera.catalogue.builder import BUILD, DatasetBuilder
@@ -14,7 +14,7 @@ from albufera.catalogue.checks import VERIFY, DatasetChecks
 from albufera.catalogue.cohorts import CohortService
 from albufera.catalogue.contents import DatasetContents
 from albufera.catalogue.drafts import DraftService
-from albufera.catalogue.lifecycle import MINT, TOMBSTONE, LifecycleService
+from albufera.catalogue.lifecycle import LifecycleService
 from albufera.catalogue.records import series_granted
 from albufera.catalogue.service import CatalogueService
 from albufera.catalogue.views import DatasetViews
@@ -50,9 +50,6 @@ from albufera.kernel.worker import Handler, Worker
 from albufera.lake.backends.filesystem.store import FileSystemStore
 from albufera.lake.pictures import PictureStudio
 from albufera.lake.service import LakeService
-from albufera.publication.backends.local import LocalRegistrar
-from albufera.publication.minting import Minter
-from albufera.publication.model import Publisher
 from albufera.publication.service import PublicationService
 from albufera.settings import MEBIBYTE, ComputeSettings, Settings
 from albufera.trace.service import TraceService
@@ -137,11 +134,8 @@ def open_node(settings: Settings, hasher: PasswordHasher | None = None) -> Node:
     handlers[BUILD] = DatasetBuilder(database, shelf, facts).handler()
     handlers[VERIFY] = dataset_checks.handler()
     lifecycle = LifecycleService(database, policy)
-    node_key, publisher = home.node_key(), Publisher(settings.node.name, settings.node.url)
-    registrar = LocalRegistrar(database, node_key.verify_key.name.partition("/")[0])
-    minter = Minter(database, policy, lifecycle, registrar, publisher)
-    handlers[MINT], handlers[TOMBSTONE] = minter.mint_handler(), minter.tombstone_handler()
-    publication = PublicationService(database, policy, publisher, TraceProofs(trace), node_key)
+    publication, minting = open_publication(settings.node, home, lifecycle, trace)
+    handlers |= minting
     runner, workspace = BubblewrapRunner(), Workspace(home.jobs, home.user_homes)
     flavours = _flavours(settings.compute)
     jobs = JobService(database, policy, catalogue, runner, workspace, flavours)

@@ -15,8 +15,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TextIO
 
-import duckdb
-
 from albufera.catalogue.contents import DatasetContents, key_of
 from albufera.catalogue.description import subject_names
 from albufera.catalogue.manifest import ManifestError, ManifestReader
@@ -171,6 +169,8 @@ def _cell(value: Any) -> Any:
 
 def _write_parquet(source: Path, types: Mapping[str, str]) -> None:
     """Write the CSV once more as Parquet beside it, with the types of the data dictionary."""
+    import duckdb  # tens of megabytes that an idle node does without
+
     columns = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in types.items())
     target = source.with_suffix(".parquet")
     reading = (

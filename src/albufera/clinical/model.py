@@ -9,7 +9,7 @@ from typing import Any
 
 from albufera.kernel.errors import define
 
-VARIABLE_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]{0,63}$")
+VARIABLE_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]{0,63}\Z")
 MAX_FORM_BYTES = 256 * 1024
 MAX_VARIABLES = 500
 MAX_CHOICES = 1000
@@ -42,6 +42,18 @@ TABLE_REFUSED = define(
     "Send a CSV file in UTF-8 with a header line, one line per subject and a column `subject` or "
     "`patient_id`.",
 )
+
+
+_FORMULA = re.compile(r"[=@\t\r]|[+-].*[^-+0-9.,%eE /]", re.DOTALL)
+
+
+def is_formula(text: str) -> bool:
+    """Tell whether a spreadsheet might run a text instead of showing it (CSV injection).
+
+    Such texts are kept out on the way in, so that every table handed on shows what was stored;
+    signs and signed numbers (a receptor status of “+”, “-1”) are no formulas.
+    """
+    return _FORMULA.match(text) is not None
 
 
 class VariableType(StrEnum):

@@ -159,7 +159,7 @@ def _remove_entry(top: int, name: str) -> None:
 
 def _move_up(folder: int, name: str, top: int) -> None:
     """Move a folder into `top` under a name of 128 random bits: the job cannot have taken it."""
-    os.chmod(name, 0o700, dir_fd=folder)  # a folder that we may not write cannot be moved
+    os.close(_open_own(name, folder))  # a folder that we may not write cannot be moved
     os.rename(name, os.urandom(16).hex(), src_dir_fd=folder, dst_dir_fd=top)
 
 
@@ -168,9 +168,18 @@ def _is_folder(folder: int, name: str) -> bool:
 
 
 def _open_own(name: str, folder: int | None = None) -> int:
-    """Open a folder of ours for emptying, even when the job took its permissions away."""
-    os.chmod(name, 0o700, dir_fd=folder)
-    return os.open(name, _FOLDER, dir_fd=folder)
+    """Open a folder of ours for emptying, even when the job took its permissions away.
+
+    Its mode is changed through a descriptor, which names the folder and nothing that may come to
+    lie in its place. Raises NotADirectoryError for a symbolic link, too.
+    """
+    named = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        itself = f"/proc/self/fd/{named}"
+        os.chmod(itself, 0o700)
+        return os.open(itself, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(named)
 
 
 def _some_names(folder: int) -> list[str]:

@@ -195,8 +195,15 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers)
 
 
+MAX_DOCUMENT = 64 * 1024 * 1024
+"""The largest body that is not a multipart of files: it is held in memory as a whole."""
+
+
 class BodyLimit:
-    """Refuses request bodies over a number of bytes, by their announced or their real length."""
+    """Refuses request bodies over a number of bytes, by their announced or their real length.
+
+    Multipart bodies, whose files go to disk as they arrive, may have `limit` bytes.
+    """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self.app = app
@@ -207,9 +214,12 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > self.limit:
-            response: Response = problem(TOO_LARGE, f"The limit is {self.limit} bytes.", {})
+        headers = dict(scope["headers"])
+        is_multipart = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
+        limit = self.limit if is_multipart else min(self.limit, MAX_DOCUMENT)
+        announced = headers.get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced) > limit:
+            response: Response = problem(TOO_LARGE, f"The limit is {limit} bytes.", {})
             await response(scope, receive, send)
             return
         seen = 0
@@ -218,8 +228,8 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self.limit:
-                raise HTTPException(413, f"The limit is {self.limit} bytes.")
+            if seen > limit:
+                raise HTTPException(413, f"The limit is {limit} bytes.")
             return message
 
         await self.app(scope, receive_within_limit, send)

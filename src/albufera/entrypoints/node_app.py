@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
@@ -13,6 +13,7 @@ from albufera.bootstrap.node import Node
 from albufera.entrypoints.api import routes as api_routes
 from albufera.entrypoints.api.idempotency import Idempotency
 from albufera.entrypoints.dicom import routes as dicom_routes
+from albufera.entrypoints.health import health_routes
 from albufera.entrypoints.http import BodyLimit, SecurityHeaders, problem_of
 from albufera.entrypoints.web import routes as web_routes
 from albufera.entrypoints.web.rendering import error_page, wants_page
@@ -36,18 +37,13 @@ def create_node_app(node: Node) -> FastAPI:
     app.include_router(dicom_routes.router, include_in_schema=False)
     app.include_router(web_routes.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
-    app.add_api_route("/healthz", health, include_in_schema=False)
+    app.include_router(health_routes(node))
     for failure in (Refusal, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(failure, answer_failure)
     app.add_middleware(Idempotency, database=node.database)
     app.add_middleware(BodyLimit, limit=node.settings.web.max_upload_bytes)
     app.add_middleware(SecurityHeaders)
     return app
-
-
-def health() -> JSONResponse:
-    """Say that the process answers."""
-    return JSONResponse({"status": "ok", "version": __version__})
 
 
 def answer_failure(request: Request, failure: Exception) -> Response:

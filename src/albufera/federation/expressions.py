@@ -100,10 +100,10 @@ def _check_group(document: Mapping[Any, Any], depth: int, budget: list[int]) -> 
 
 def _check_condition(document: Mapping[Any, Any]) -> Expression:
     key, kind, value = document["key"], document["type"], document["value"]
-    if key not in ASKABLE:
+    if not isinstance(key, str) or key not in ASKABLE:
         raise BAD_QUESTION(f"Questions may speak of: {', '.join(ASKABLE)}.")
     allowed = _OF_NUMBERS if key in NUMBERS else _OF_TEXTS
-    if kind not in allowed:
+    if not isinstance(kind, str) or kind not in allowed:
         raise BAD_QUESTION(f"“{key}” is compared by: {', '.join(sorted(allowed))}.")
     return {"key": key, "type": kind, "value": _check_value(key, kind, value)}
 

@@ -8,8 +8,8 @@ from enum import StrEnum
 from albufera.kernel.errors import INVALID, define
 from albufera.kernel.transitions import Transitions
 
-PROJECT_CODE = re.compile(r"^[A-Z][A-Z0-9_-]{1,31}$")
-COLLECTION_CODE = re.compile(r"^[a-z][a-z0-9_-]{0,31}$")
+PROJECT_CODE = re.compile(r"^[A-Z][A-Z0-9_-]{1,31}\Z")
+COLLECTION_CODE = re.compile(r"^[a-z][a-z0-9_-]{0,31}\Z")
 MAX_TEXT = 4000
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from albufera.kernel.actor import Actor
 from albufera.kernel.errors import INVALID, define
 
-USERNAME = re.compile(r"^[a-z][a-z0-9._-]{1,39}$")
+USERNAME = re.compile(r"^[a-z][a-z0-9._-]{1,39}\Z")
 MIN_PASSWORD = 12
 MAX_PASSWORD = 256
 SESSION_LIFETIME = timedelta(hours=12)

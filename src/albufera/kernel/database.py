@@ -33,13 +33,14 @@ class Instant(sa.types.TypeDecorator[datetime]):
         """Write the moment with microseconds."""
         if value is None:
             return None
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        naive = value.astimezone(UTC).replace(tzinfo=None)
+        return naive.isoformat(timespec="microseconds") + "Z"
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
         """Read the moment back, aware."""
         if value is None:
             return None
-        return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        return datetime.fromisoformat(value).astimezone(UTC)
 
 
 class Json(sa.types.TypeDecorator[Any]):

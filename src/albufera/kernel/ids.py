@@ -10,7 +10,7 @@ import re
 from albufera.kernel import clock
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_PATTERN = re.compile(r"^[a-z]{2,4}-[0-9a-hjkmnp-tv-z]{26}$")
+_PATTERN = re.compile(r"^[a-z]{2,4}-[0-9a-hjkmnp-tv-z]{26}\Z")
 
 
 def new_id(prefix: str) -> str:

@@ -56,8 +56,8 @@ def _ages(age: Mapping[str, Any]) -> dict[str, Any]:
     counts = hide_small([int(band["subjects"]) for band in bands] + [int(age.get("unknown") or 0)])
     inhabited = [band for band in bands if band["subjects"]]
     return {
-        "low": inhabited[0]["from"] if inhabited else None,
-        "high": _end(str(inhabited[-1]["label"])) if inhabited else None,
+        "min": inhabited[0]["from"] if inhabited else None,
+        "max": _end(str(inhabited[-1]["label"])) if inhabited else None,
         "unit": "years",
         "bands": [
             {"label": str(band["label"]), "subjects": count}

@@ -12,6 +12,7 @@ from albufera.clinical.model import (
     Value,
     Variable,
     VariableType,
+    is_formula,
 )
 from albufera.kernel.canonical import MAX_INTEGER
 
@@ -93,6 +94,8 @@ def _problems_of_values(schema: Mapping[str, Any]) -> Iterator[str]:
         if not all(fits) or len({str(value).casefold() for value in values}) != len(values):
             yield f"`enum` lists different values of the type {schema['type']}, none empty."
             return
+        if any(isinstance(value, str) and is_formula(value) for value in values):
+            yield "`enum` holds a text that a spreadsheet may run as a formula (=, +, -, @)."
     titled = schema.get("x-values", {})
     if not isinstance(titled, dict) or not all(isinstance(part, dict) for part in titled.values()):
         yield "`x-values` is an object: value → {title, code}."

@@ -1,1 +1,1 @@
-"""Clinical tables: reading CSV, converting cells to values, writing CSV."""
+"""Clinical tables: reading CSV, converting cells to values."""

@@ -9,7 +9,14 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 
-from albufera.clinical.model import MAX_TEXT, DateRule, Value, Variable, VariableType
+from albufera.clinical.model import (
+    MAX_TEXT,
+    DateRule,
+    Value,
+    Variable,
+    VariableType,
+    is_formula,
+)
 from albufera.kernel.canonical import MAX_INTEGER
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null"})
@@ -53,7 +60,9 @@ def convert(text: str, variable: Variable, *, decimal_comma: bool, day_shift: in
     return value
 
 
-def _to_string(text: str, _variable: Variable) -> Value:
+def _to_string(text: str, variable: Variable) -> Value:
+    if not variable.choices and is_formula(text):
+        raise WrongCell("a text that a spreadsheet may run as a formula (=, +, -, @) is not taken.")
     return text
 
 

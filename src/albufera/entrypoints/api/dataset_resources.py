@@ -21,6 +21,7 @@ from albufera.catalogue.service import OpenedDataset
 from albufera.entrypoints.api.http import Resource
 from albufera.kernel.clock import isoformat
 from albufera.kernel.outbox import TaskProgress, TaskState
+from albufera.publication.disclosure import public_aggregate
 
 StudyName = Annotated[str, Field(min_length=1, max_length=200)]
 Where = Annotated[str, Field(max_length=MAX_FILTER)] | dict[str, Any]
@@ -242,6 +243,12 @@ def to_summary(dataset: Dataset) -> DatasetSummary:
     return DatasetSummary(**_common(dataset))
 
 
+def told_of(opened: OpenedDataset) -> dict[str, Any]:
+    """Return the aggregated metadata; who may not read the manifest sees no small count."""
+    inside = "manifest" in opened.allowed
+    return dict(opened.aggregate) if inside else public_aggregate(opened.aggregate)
+
+
 def to_dataset(opened: OpenedDataset) -> DatasetResource:
     """Make a wire form of a dataset; who may only see its metadata learns nothing of its making."""
     dataset, inside = opened.dataset, "list-series" in opened.allowed or "edit" in opened.allowed
@@ -252,7 +259,7 @@ def to_dataset(opened: OpenedDataset) -> DatasetResource:
         **_common(dataset),
         created_by=dataset.creator if inside else None,
         selection=selection if inside else None,
-        aggregate=dict(opened.aggregate),
+        aggregate=told_of(opened),
         versions=[
             VersionResource(
                 id=item.dataset_id,

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
 
+from albufera.catalogue.description import to_metadata
 from albufera.catalogue.model import EDITABLE, Dataset, DatasetState, Properties
 from albufera.catalogue.query.expression import EVERYTHING, Expression, from_json
 from albufera.catalogue.query.language import parse
@@ -24,6 +25,7 @@ from albufera.entrypoints.api.dataset_resources import (
     to_properties,
     to_series,
     to_summary,
+    told_of,
 )
 from albufera.entrypoints.api.http import (
     ActorDep,
@@ -172,7 +174,8 @@ def retry_dataset(
 @router.get("/datasets/{dataset_id}/metadata")
 def export_metadata(node: NodeDep, actor: AnyoneDep, dataset_id: DatasetId) -> dict[str, Any]:
     """Return the metadata as one document: counts, never persons."""
-    return node.catalogue.metadata(actor, dataset_id)
+    opened = node.catalogue.show(actor, dataset_id)
+    return to_metadata(opened.dataset, told_of(opened))
 
 
 @router.get("/datasets/{dataset_id}/series")

@@ -2,15 +2,21 @@
 
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import Field
 
-from albufera.compute.airlock.model import EgressFile, EgressRequest, EgressState, Severity
+from albufera.bootstrap.node import Node
+from albufera.compute.airlock.model import (
+    MAX_PATHS,
+    EgressFile,
+    EgressRequest,
+    EgressState,
+    Severity,
+)
 from albufera.entrypoints.api.http import (
     ActorDep,
     NodeDep,
@@ -25,14 +31,19 @@ router = APIRouter(tags=["airlock"])
 DOWNLOAD_HEADERS = {
     "content-security-policy": "default-src 'none'; sandbox",
     "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
 }
+MAX_PATH = 8192
+_NOT_IN_ZIP = str.maketrans(dict.fromkeys('\\:*?"<>|', "_"))
 
 
 class NewEgressRequest(Resource):
     """Which outputs of a job should leave, and what for."""
 
     job_id: str = Field(max_length=64)
-    paths: list[str] = Field(min_length=1, max_length=200)
+    paths: list[Annotated[str, Field(max_length=MAX_PATH)]] = Field(
+        min_length=1, max_length=MAX_PATHS
+    )
     purpose: str = Field("", max_length=4000)
 
 
@@ -138,7 +149,7 @@ def reject(node: NodeDep, actor: ActorDep, request_id: str, body: Decision) -> E
 @router.get("/egress-requests/{request_id}/files/{index}", response_class=FileResponse)
 def inspect_file(node: NodeDep, actor: ActorDep, request_id: str, index: int) -> FileResponse:
     """Return a frozen file to a reviewer; who looked at what is recorded."""
-    file, path = node.airlock.inspect(actor, request_id, index)
+    file, path = node.airlock.inspect(actor, request_id, [index])[0]
     return FileResponse(
         path,
         media_type="application/octet-stream",
@@ -150,23 +161,45 @@ def inspect_file(node: NodeDep, actor: ActorDep, request_id: str, index: int) ->
 @router.get("/egress-requests/{request_id}/content", response_class=StreamingResponse)
 def fetch(node: NodeDep, actor: ActorDep, request_id: str) -> StreamingResponse:
     """Return the approved files as one ZIP to the person who asked."""
-    files = node.airlock.fetch(actor, request_id)
-    headers = {
-        **DOWNLOAD_HEADERS,
-        "content-disposition": f'attachment; filename="{request_id}.zip"',
-    }
+    return as_zip(node, node.airlock.fetch(actor, request_id))
+
+
+def as_zip(node: Node, found: EgressRequest) -> StreamingResponse:
+    """Return the frozen files of an approved request as a ZIP, made while it is sent."""
+    disposition = f'attachment; filename="{found.request_id}.zip"'
+    headers = {**DOWNLOAD_HEADERS, "content-disposition": disposition}
+    files = (
+        (name, node.airlock.freezer.read(found.request_id, file))
+        for name, file in zip(zip_names(found.files), found.files, strict=True)
+    )
     return StreamingResponse(zip_stream(files), media_type="application/zip", headers=headers)
 
 
-def zip_stream(files: Sequence[tuple[EgressFile, Path]]) -> Iterator[bytes]:
-    """Yield a ZIP of the files, piece by piece."""
+def zip_names(files: Sequence[EgressFile]) -> list[str]:
+    """Return the names inside a ZIP: relative, never climbing, the same on every system.
+
+    A backslash or a colon is harmless in a name here and leads elsewhere on Windows.
+    """
+    names: list[str] = []
+    for file in files:
+        name = file.path.translate(_NOT_IN_ZIP)
+        unique, count = name, 1
+        while unique in names:
+            count += 1
+            unique = f"{name}.{count}"
+        names.append(unique)
+    return names
+
+
+def zip_stream(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
+    """Yield a ZIP of named contents, piece by piece. What the contents raise breaks it off."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file, path in files:
-            info = zipfile.ZipInfo(file.path, (1980, 1, 1, 0, 0, 0))
+        for name, content in files:
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             info.compress_type = zipfile.ZIP_DEFLATED
-            with path.open("rb") as source, archive.open(info, "w", force_zip64=True) as target:
-                while chunk := source.read(1024 * 1024):
+            with archive.open(info, "w", force_zip64=True) as target:
+                for chunk in content:
                     target.write(chunk)
                     yield sink.take()
     yield sink.take()

@@ -8,7 +8,16 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from albufera.compute.jobs import Submission
-from albufera.compute.model import Job, JobState
+from albufera.compute.model import (
+    MAX_ARGUMENTS,
+    MAX_ATTACHED_BYTES,
+    MAX_ATTACHED_FILES,
+    MAX_ATTACHED_NAME,
+    MAX_COMMAND_BYTES,
+    MAX_DATASETS,
+    Job,
+    JobState,
+)
 from albufera.entrypoints.api.http import (
     ActorDep,
     NodeDep,
@@ -17,27 +26,34 @@ from albufera.entrypoints.api.http import (
     ResourcePage,
     to_page,
 )
+from albufera.entrypoints.plain import whole_characters
 from albufera.kernel.errors import INVALID
 
 router = APIRouter(tags=["compute"])
 
 MAX_LOG_PART = 256 * 1024
+MAX_CONTENT = 4 * (MAX_ATTACHED_BYTES // 3 + 1)
+"""Characters of base64 (RFC 4648 §4) of the largest file that may go with a job."""
 
 
 class AttachedFile(Resource):
     """A file placed in the job's working directory."""
 
-    name: str = Field(min_length=1, max_length=200, examples=["analyse.py"])
-    content_base64: str = Field(max_length=24 * 1024 * 1024)
+    name: str = Field(min_length=1, max_length=MAX_ATTACHED_NAME, examples=["analyse.py"])
+    content_base64: str = Field(max_length=MAX_CONTENT)
 
 
 class NewJob(Resource):
     """A command to run on granted datasets of one project."""
 
-    datasets: list[str] = Field(min_length=1, max_length=16)
-    command: list[str] = Field(min_length=1, max_length=256, examples=[["python", "analyse.py"]])
+    datasets: list[Annotated[str, Field(max_length=64)]] = Field(
+        min_length=1, max_length=MAX_DATASETS
+    )
+    command: list[Annotated[str, Field(max_length=MAX_COMMAND_BYTES)]] = Field(
+        min_length=1, max_length=MAX_ARGUMENTS, examples=[["python", "analyse.py"]]
+    )
     flavour: str = Field("", max_length=40)
-    files: list[AttachedFile] = Field(default_factory=list, max_length=64)
+    files: list[AttachedFile] = Field(default_factory=list, max_length=MAX_ATTACHED_FILES)
 
 
 class JobResource(Resource):
@@ -73,6 +89,10 @@ class OutputResource(Resource):
 
     path: str
     size: int
+    readable: bool = Field(
+        description="Whether the path can be asked for: it is UTF-8, of visible characters. Else "
+        "it is written with escapes here."
+    )
 
 
 class Outputs(Resource):
@@ -141,7 +161,7 @@ def submit_job(node: NodeDep, actor: ActorDep, body: NewJob) -> JobResource:
         dataset_ids=body.datasets,
         command=body.command,
         flavour=body.flavour,
-        files={item.name: _content(item) for item in body.files},
+        files=_contents(body.files),
     )
     job = node.jobs.submit(actor, submission)
     return to_resource(*node.jobs.show(actor, job.job_id))
@@ -168,8 +188,11 @@ def job_logs(
     offset: Annotated[int, Query(ge=0, le=2**40)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_LOG_PART)] = MAX_LOG_PART,
 ) -> LogPart:
-    """Return what the job printed, from a byte offset on."""
-    content = node.jobs.logs(actor, job_id, offset, limit)
+    """Return what the job printed, from a byte offset on; never half a character.
+
+    The text is as the job printed it: whoever shows it takes care of control characters.
+    """
+    content = whole_characters(node.jobs.logs(actor, job_id, offset, limit))
     return LogPart(text=content.decode("utf-8", "replace"), next_offset=offset + len(content))
 
 
@@ -178,6 +201,12 @@ def job_outputs(node: NodeDep, actor: ActorDep, job_id: str) -> Outputs:
     """Return the names and sizes of what the job left. Contents leave by the airlock alone."""
     found, more = node.jobs.outputs(actor, job_id)
     return Outputs(items=[OutputResource.model_validate(item) for item in found], more=more)
+
+
+def _contents(items: list[AttachedFile]) -> dict[str, bytes]:
+    if len({item.name for item in items}) != len(items):
+        raise INVALID("Two of the files have the same name.", field="files")
+    return {item.name: _content(item) for item in items}
 
 
 def _content(item: AttachedFile) -> bytes:

@@ -83,7 +83,7 @@ def reject(commander: Commander, request_id: str, reason: str) -> None:
 @pass_commander
 def fetch(commander: Commander, request_id: str, out: Path | None) -> None:
     """Download the approved files as one ZIP."""
-    target = out or Path(f"{request_id}.zip")
+    target = out or Path(f"{request_id[:40]}.zip".replace("/", "_"))
     content = commander.client.content(f"egress-requests/{request_id}/content")
     target.write_bytes(content)
     commander.output.document({"requestId": request_id, "file": str(target), "size": len(content)})

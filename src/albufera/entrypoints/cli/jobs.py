@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
+from albufera.compute.model import MAX_ATTACHED_BYTES, check_command
 from albufera.entrypoints.cli.context import Commander, pass_commander
+from albufera.entrypoints.plain import plain
+from albufera.kernel.errors import INVALID
 
 ENDED = {"finished", "failed", "cancelled"}
 COLUMNS = ("jobId", "state", "reason", "owner", "command", "submittedAt")
-MAX_ATTACHED = 16 * 1024 * 1024
 
 
 @click.group()
@@ -41,12 +43,14 @@ def submit(
 ) -> None:
     """Run COMMAND beside the data: `job submit --dataset D -- python analyse.py`.
 
-    Words of the command that name files here (such as analyse.py) are sent along.
+    Words of the command that are relative paths of files here (such as analyse.py) are sent
+    along, and lie in the working directory under the same paths.
     """
-    words, attached = _attach(command, files)
+    check_command(command)
+    attached = _attached(command, files)
     body = {
         "datasets": list(datasets),
-        "command": words,
+        "command": list(command),
         "flavour": flavour,
         "files": [
             {"name": name, "contentBase64": base64.b64encode(path.read_bytes()).decode()}
@@ -88,7 +92,8 @@ def show(commander: Commander, job_id: str) -> None:
     found = commander.client.get(f"jobs/{job_id}")
     if "egress" in found["allowedActions"]:
         outputs = commander.client.get(f"jobs/{job_id}/outputs")["items"]
-        found = {**found, "outputs": [f"{item['path']} ({item['size']} bytes)" for item in outputs]}
+        named = [{**item, "path": plain(item["path"])} for item in outputs]
+        found = {**found, "outputs": [f"{item['path']} ({item['size']} bytes)" for item in named]}
     commander.output.record(found)
 
 
@@ -110,7 +115,7 @@ def logs(commander: Commander, job_id: str, follow: bool) -> None:
             offset = part["nextOffset"]
             parts.append(part["text"])
             if not commander.output.as_json:
-                click.echo(_plain(part["text"]), nl=False)
+                click.echo(plain(part["text"]), nl=False)
 
     commander.wait(look, bool)
     commander.output.document({"jobId": job_id, "text": "".join(parts)})
@@ -135,19 +140,31 @@ def wait(commander: Commander, job_id: str) -> None:
     _exit_as(ended)
 
 
-def _attach(command: tuple[str, ...], files: tuple[Path, ...]) -> tuple[list[str], dict[str, Path]]:
-    """Return the command as it is inside, and the files that go with it by their names there."""
+def _attached(command: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, Path]:
+    """Return the files that go with a command, by their paths in the working directory.
+
+    Raises `invalid-input` for those that are too large together, before they are read.
+    """
     attached = {path.name: path for path in files}
-    words = []
-    for position, word in enumerate(command):
-        path = Path(word)
-        if position and path.is_file() and path.stat().st_size <= MAX_ATTACHED:
-            name = word if not path.is_absolute() and ".." not in path.parts else path.name
-            attached[name] = path
-            words.append(name)
-        else:
-            words.append(word)
-    return words, attached
+    attached |= {Path(word).as_posix(): Path(word) for word in command if _is_file_here(word)}
+    if sum(path.stat().st_size for path in attached.values()) > MAX_ATTACHED_BYTES:
+        raise INVALID(
+            f"The files that go with a job have at most {MAX_ATTACHED_BYTES} bytes together."
+        )
+    return attached
+
+
+def _is_file_here(word: str) -> bool:
+    """Tell whether a word is the relative path of a file below the present directory.
+
+    A bare name of a program (`python`) is one too where there is such a file: the first word is
+    looked up on the sandbox's PATH all the same.
+    """
+    path = Path(word)
+    try:
+        return not path.is_absolute() and ".." not in path.parts and path.is_file()
+    except (OSError, ValueError):  # a word that is no path: too long, or with a NUL
+        return False
 
 
 def _wait(commander: Commander, job_id: str) -> dict[str, Any]:
@@ -162,11 +179,6 @@ def _wait(commander: Commander, job_id: str) -> dict[str, Any]:
 def _exit_as(ended: dict[str, Any]) -> None:
     if ended["state"] != "finished":
         click.get_current_context().exit(1)
-
-
-def _plain(text: str) -> str:
-    """Leave out control characters: a job's log must not steer the reader's terminal."""
-    return "".join(c if c in "\n\t" or c.isprintable() else "�" for c in text)
 
 
 COMMANDS = (job,)

@@ -87,6 +87,7 @@ for command in (
     *trace.COMMANDS,
     *jobs.COMMANDS,
     *egress.COMMANDS,
+    *federation.COMMANDS,
     *doctor.COMMANDS,
 ):
     main.add_command(command)

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from albufera.entrypoints.plain import plain
+
 MAX_COLUMN = 60
 
 
@@ -24,7 +26,7 @@ class Output:
     def say(self, sentence: str) -> None:
         """Print a sentence for people; programs do not see it."""
         if not self.as_json:
-            click.echo(sentence)
+            click.echo(plain(sentence))
 
     def record(self, value: Mapping[str, Any]) -> None:
         """Print one thing, a line for each property."""
@@ -70,4 +72,4 @@ def _cell(value: Any) -> str:
         return ", ".join(_cell(item) for item in value) or "–"
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
-    return str(value)
+    return plain(str(value))

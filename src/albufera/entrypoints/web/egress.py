@@ -1,15 +1,17 @@
 """Pages of the airlock: the inbox, a request with its files, review, fetch."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, Response
+from starlette.datastructures import FormData
 
 from albufera.bootstrap.node import Node
 from albufera.compute.airlock.model import EgressFile, EgressRequest, EgressState
-from albufera.entrypoints.api.egress import DOWNLOAD_HEADERS, zip_stream
-from albufera.entrypoints.web.jobs import plain
+from albufera.entrypoints.api.egress import DOWNLOAD_HEADERS, as_zip
+from albufera.entrypoints.plain import plain_bytes, whole_characters
 from albufera.entrypoints.web.rendering import (
     ActorDep,
     Flash,
@@ -27,6 +29,8 @@ from albufera.kernel.pages import PageRequest
 router = APIRouter()
 
 PREVIEW = 4096
+MAX_PREVIEWS = 30
+"""Texts shown on one page; the others are looked at one by one."""
 PICTURES = {"png": "image/png", "jpeg": "image/jpeg"}
 TEXTS = frozenset({"text", "csv", "json"})
 
@@ -69,10 +73,8 @@ def ask(node: NodeDep, actor: ActorDep, job_id: str, form: FormDep) -> Response:
 def show(request: Request, node: NodeDep, actor: ActorDep, request_id: str) -> Response:
     """Show a request: exactly what would leave, with previews for those who review it."""
     found, allowed = node.airlock.show(actor, request_id)
-    files = [
-        _file(node, actor, found, index, may_inspect="inspect" in allowed)
-        for index in range(len(found.files))
-    ]
+    previews = _previews(node, actor, found) if "inspect" in allowed else {}
+    files = [{**_file(file), "preview": previews.get(i)} for i, file in enumerate(found.files)]
     facts = [
         ("Asked by", found.owner),
         ("Job", found.job_id),
@@ -94,7 +96,7 @@ def show(request: Request, node: NodeDep, actor: ActorDep, request_id: str) -> R
 @router.get("/airlock/{request_id}/files/{index}")
 def picture(node: NodeDep, actor: ActorDep, request_id: str, index: int) -> Response:
     """Return a frozen picture to a reviewer's preview."""
-    file, path = node.airlock.inspect(actor, request_id, index)
+    file, path = node.airlock.inspect(actor, request_id, [index])[0]
     if file.kind not in PICTURES:
         raise NOT_FOUND("There is no picture of that file.")
     return FileResponse(path, media_type=PICTURES[file.kind], headers=DOWNLOAD_HEADERS)
@@ -103,57 +105,76 @@ def picture(node: NodeDep, actor: ActorDep, request_id: str, index: int) -> Resp
 @router.post("/airlock/{request_id}/approve")
 def approve(node: NodeDep, actor: ActorDep, request_id: str, form: FormDep) -> Response:
     """Let the files leave."""
-    node.airlock.approve(actor, request_id, field(form, "reason"))
-    flash = Flash("success", "Approved: the person who asked may fetch the files.")
-    return redirect(f"/airlock/{request_id}", flash)
+    return _reviewed(
+        node.airlock.approve,
+        actor,
+        request_id,
+        form,
+        Flash("success", "Approved: the person who asked may fetch the files."),
+    )
 
 
 @router.post("/airlock/{request_id}/reject")
 def reject(node: NodeDep, actor: ActorDep, request_id: str, form: FormDep) -> Response:
     """Keep the files inside."""
+    flash = Flash("info", "Rejected: the files stay inside.")
+    return _reviewed(node.airlock.reject, actor, request_id, form, flash)
+
+
+def _reviewed(
+    review: Callable[[Actor, str, str], EgressRequest],
+    actor: Actor,
+    request_id: str,
+    form: FormData,
+    flash: Flash,
+) -> Response:
+    """Carry out a review; a note that is missing or too long is asked for on the same page."""
     try:
-        node.airlock.reject(actor, request_id, field(form, "reason"))
+        review(actor, request_id, field(form, "reason"))
     except Refusal as refusal:
         if refusal.facts.get("field") != "reason":
             raise
-        return redirect(f"/airlock/{request_id}", Flash("error", refusal.detail))
-    return redirect(f"/airlock/{request_id}", Flash("info", "Rejected: the files stay inside."))
+        flash = Flash("error", refusal.detail)
+    return redirect(f"/airlock/{request_id}", flash)
 
 
 @router.post("/airlock/{request_id}/fetch")
 def fetch(node: NodeDep, actor: ActorDep, request_id: str, _form: FormDep) -> Response:
     """Return the approved files as one ZIP."""
-    files = node.airlock.fetch(actor, request_id)
-    disposition = f'attachment; filename="{quote(request_id)}.zip"'
-    headers = {**DOWNLOAD_HEADERS, "content-disposition": disposition}
-    return StreamingResponse(zip_stream(files), media_type="application/zip", headers=headers)
+    return as_zip(node, node.airlock.fetch(actor, request_id))
 
 
-def _file(
-    node: Node, actor: Actor, found: EgressRequest, index: int, *, may_inspect: bool
-) -> dict[str, Any]:
-    file = found.files[index]
-    shown = {
+def _file(file: EgressFile) -> dict[str, Any]:
+    return {
         "path": file.path,
         "size": human_bytes(file.size),
         "kind": file.kind,
         "sha256": file.sha256,
         "warnings": [finding.sentence for finding in file.findings],
     }
-    if may_inspect and found.state is not EgressState.REJECTED:
-        shown["preview"] = _preview(node, actor, found, index, file)
-    return shown
 
 
-def _preview(
-    node: Node, actor: Actor, found: EgressRequest, index: int, file: EgressFile
-) -> dict[str, Any] | None:
-    if file.kind in PICTURES:
-        src = f"/airlock/{found.request_id}/files/{index}"
-        return {"kind": "image", "src": src, "alt": f"The picture {file.path}"}
-    if file.kind not in TEXTS:
-        return None
-    _, path = node.airlock.inspect(actor, found.request_id, index)
+def _previews(node: Node, actor: Actor, found: EgressRequest) -> dict[int, dict[str, Any]]:
+    """Return what is shown of the files to a reviewer; that texts were shown is recorded."""
+    pictures = [i for i, file in enumerate(found.files) if file.kind in PICTURES]
+    texts = [i for i, file in enumerate(found.files) if file.kind in TEXTS][:MAX_PREVIEWS]
+    previews: dict[int, dict[str, Any]] = {
+        index: {
+            "kind": "image",
+            "src": f"/airlock/{found.request_id}/files/{index}",
+            "alt": f"The picture {found.files[index].path}",
+        }
+        for index in pictures
+    }
+    shown = node.airlock.inspect(actor, found.request_id, texts) if texts else ()
+    for index, (file, path) in zip(texts, shown, strict=True):
+        previews[index] = _text_preview(file, path)
+    return previews
+
+
+def _text_preview(file: EgressFile, path: Path) -> dict[str, Any]:
     with path.open("rb") as content:
         head = content.read(PREVIEW)
-    return {"kind": "text", "text": plain(head), "truncated": file.size > PREVIEW}
+    cut = file.size > PREVIEW
+    text = plain_bytes(whole_characters(head) if cut else head)
+    return {"kind": "text", "text": text, "truncated": cut}

@@ -127,7 +127,7 @@ def flashes(request: Request) -> list[Flash]:
     try:
         kind, text = json.loads(base64.urlsafe_b64decode(value))
         return [Flash(str(kind), str(text))]
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):  # the cookie may hold anything
         return []
 
 

@@ -10,6 +10,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from albufera.compute.jobs import Submission
 from albufera.compute.model import MAX_ATTACHED_BYTES, Job, JobState
+from albufera.entrypoints.plain import plain, plain_bytes
 from albufera.entrypoints.web.rendering import (
     ActorDep,
     Flash,
@@ -27,7 +28,7 @@ from albufera.kernel.pages import PageRequest
 router = APIRouter()
 
 SHOWN_LOG = 64 * 1024
-MAX_LOG = 64 * 1024 * 1024
+MAX_LOG = 32 * 1024 * 1024
 LIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
 
 
@@ -36,7 +37,7 @@ def list_jobs(
     request: Request, node: NodeDep, actor: ActorDep, after: str = "", dataset: str = ""
 ) -> Response:
     """List the jobs that the viewer may see."""
-    page = node.jobs.list(actor, PageRequest(after or None), dataset if dataset.isascii() else "")
+    page = node.jobs.list(actor, PageRequest(after or None), dataset)
     live = any(job.state in LIVE for job in page.items)
     return render(request, "jobs/list.html", page=page, live=live, dataset=dataset, words=words)
 
@@ -58,7 +59,9 @@ async def submit_job(request: Request, node: NodeDep, actor: ActorDep, form: For
 def show_job(request: Request, node: NodeDep, actor: ActorDep, job_id: str) -> Response:
     """Show a job: its state, log, outputs and what may be done."""
     job, allowed = node.jobs.show(actor, job_id)
-    log, cut = _tail(node, actor, job_id) if "logs" in allowed else ("", False)
+    log, begins = b"", 0
+    if "logs" in allowed:
+        log, begins = node.jobs.log_tail(actor, job_id, SHOWN_LOG)
     outputs, more = node.jobs.outputs(actor, job_id) if "egress" in allowed else ((), False)
     return render(
         request,
@@ -66,8 +69,8 @@ def show_job(request: Request, node: NodeDep, actor: ActorDep, job_id: str) -> R
         job=job,
         allowed=allowed,
         live=job.state in LIVE,
-        log=log,
-        log_cut=cut,
+        log=plain_bytes(log),
+        log_cut=begins > 0,
         outputs=outputs,
         more_outputs=more,
         words=words,
@@ -79,7 +82,8 @@ def show_job(request: Request, node: NodeDep, actor: ActorDep, job_id: str) -> R
 def whole_log(node: NodeDep, actor: ActorDep, job_id: str) -> Response:
     """Return the whole log as plain text."""
     content = node.jobs.logs(actor, job_id, 0, MAX_LOG)
-    return Response(plain(content), media_type="text/plain; charset=utf-8")
+    headers = {"cache-control": "no-store"}
+    return Response(plain_bytes(content), 200, headers, "text/plain; charset=utf-8")
 
 
 @router.post("/jobs/{job_id}/cancel")
@@ -89,15 +93,13 @@ def cancel_job(node: NodeDep, actor: ActorDep, job_id: str, _form: FormDep) -> R
     return redirect(f"/jobs/{job_id}", Flash("info", "The job is being ended."))
 
 
+_FIELDS = {"datasets": "dataset"}
+"""The fields of the form that have another name in the API."""
+
+
 def words(command: tuple[str, ...]) -> str:
     """Write a command as one would type it."""
-    return shlex.join(command)
-
-
-def plain(content: bytes) -> str:
-    """Decode what a job printed; control characters are shown as a mark, never obeyed."""
-    text = content.decode("utf-8", "replace")
-    return "".join(c if c in "\n\t" or c.isprintable() else "�" for c in text)
+    return plain(shlex.join(command))
 
 
 def _submit(
@@ -113,9 +115,9 @@ def _submit(
     try:
         job = node.jobs.submit(actor, submission)
     except Refusal as refusal:
-        where = str(refusal.facts.get("field", ""))
-        name = {"datasets": "dataset"}.get(where, where) or "command"
-        shown = {name: f"{refusal.detail} {refusal.error.remedy}".strip()}
+        where = str(refusal.facts.get("field", "command"))
+        text = f"{refusal.detail} {refusal.error.remedy}"
+        shown = {_FIELDS.get(where, where): text}
         return _form(request, node, actor, values, shown, refusal.error.status)
     return redirect(f"/jobs/{job.job_id}", Flash("success", "The job is queued."))
 
@@ -128,7 +130,7 @@ def _form(
     errors: dict[str, str],
     status: int = 200,
 ) -> Response:
-    usable = node.datasets.usable(actor)
+    usable = node.catalogue.usable(actor)
     return render(
         request,
         "jobs/new.html",
@@ -152,15 +154,6 @@ async def _uploads(form: FormData) -> dict[str, bytes]:
             files[item.filename] = await item.read(left)
             left = max(1, left - len(files[item.filename]))
     return files
-
-
-def _tail(node: NodeDep, actor: Actor, job_id: str) -> tuple[str, bool]:
-    """Return the end of the log, and whether there is more before it."""
-    content, offset = b"", 0
-    while part := node.jobs.logs(actor, job_id, offset, MAX_LOG):
-        offset += len(part)
-        content = (content + part)[-SHOWN_LOG:]
-    return plain(content), offset > SHOWN_LOG
 
 
 def _facts(job: Job) -> list[tuple[str, Any]]:

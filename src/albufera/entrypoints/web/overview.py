@@ -45,6 +45,7 @@ def _waiting(node: Node, actor: Actor) -> dict[str, Any]:
     wanted = {grant.dataset_id for grant in grants} | {item.dataset_id for item in pending}
     titles = node.catalogue.titles(actor, wanted)
     return {
+        "to_review": node.airlock.count_to_review(actor),
         "to_decide": node.access.count_to_decide(actor),
         "grants": [g for g in (shown_grant(grant, titles) for grant in grants) if g["active"]],
         "pending": [shown_application(item, titles) for item in pending],

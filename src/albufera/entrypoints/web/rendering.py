@@ -76,6 +76,7 @@ NAVIGATION: list[NavigationItem] = [
     ("Datasets", "/datasets", lambda actor, roles: True),
     ("Jobs", "/jobs", lambda actor, roles: actor.is_operator or "researcher" in roles),
     ("Airlock", "/airlock", lambda actor, roles: actor.is_operator or bool(roles & _AIRLOCK)),
+    ("Federation", "/federation", lambda actor, roles: actor.is_operator),
     ("Trace", "/trace", lambda actor, roles: actor.kind is ActorKind.PERSON),
 ]
 

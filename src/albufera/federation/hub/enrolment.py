@@ -16,7 +16,6 @@ from albufera.federation.hub.events import (
     NodeSuspended,
 )
 from albufera.federation.hub.model import (
-    ALREADY_ENROLLED,
     BAD_TOKEN,
     MAX_NAME,
     NODE_LIFE,
@@ -100,8 +99,9 @@ class EnrolmentService:
     def enrol(self, work: UnitOfWork, key: VerifyKey, body: Enrolment) -> tuple[str, str]:
         """Take in the node that holds a token, within the desk's unit of work: (id, name).
 
-        The same node with the same token again changes nothing: its answer may have been lost.
-        Raises `enrolment-token-invalid`, `node-already-enrolled`, `node-suspended`.
+        The same node with the same token again changes nothing: its answer may have been lost. A
+        node that is enrolled already (it left while we did not answer, say) is renamed by a new
+        token. Raises `enrolment-token-invalid`, `node-suspended`.
         """
         token = self.token(work.connection, body.token)
         table = records.nodes
@@ -112,7 +112,8 @@ class EnrolmentService:
             raise BAD_TOKEN("The token was used by another node.")
         if known is not None and token.node_id == known.node_id:
             return known.node_id, known.name
-        _check_free(known)
+        if known is not None and known.state == NodeState.SUSPENDED:
+            raise NODE_SUSPENDED()
         node_id = known.node_id if known is not None else new_id("hn")
         values = _values(work, key, body, token.name)
         if known is None:
@@ -156,14 +157,6 @@ class EnrolmentService:
             table.update().where(table.c.node_id == node.node_id).values(state=state.value)
         )
         work.record(_EVENTS[verb](node_id=node.node_id))
-
-
-def _check_free(known: Row[Any] | None) -> None:
-    if known is None or known.state == NodeState.LEFT:
-        return
-    if known.state == NodeState.SUSPENDED:
-        raise NODE_SUSPENDED()
-    raise ALREADY_ENROLLED(f"It is enrolled here as “{known.name}”.")
 
 
 def _values(work: UnitOfWork, key: VerifyKey, body: Enrolment, name: str) -> dict[str, Any]:

@@ -57,12 +57,6 @@ NODE_SUSPENDED = define(
     "The hub's operator has suspended this node.",
     "Ask the hub's operator why; nothing is lost, and all is sent when the node is resumed.",
 )
-ALREADY_ENROLLED = define(
-    "node-already-enrolled",
-    409,
-    "A node with this key is enrolled already.",
-    "Leave the federation first (`albufera node leave`), then join with the new token.",
-)
 NODE_NOT_FOUND = define(
     "hub-node-not-found",
     404,

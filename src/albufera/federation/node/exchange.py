@@ -129,13 +129,26 @@ class ExchangeService:
     def _unacknowledged(self, membership: Membership) -> Sequence[DatasetOffer]:
         table = records.offers
         query = table.select().where(table.c.hub_id == membership.hub_id)
+        news: list[DatasetOffer] = []
+        odd: dict[str, str] = {}
         with self.database.read() as connection:
             known = {row.dataset_id: row for row in connection.execute(query)}
-            return [
-                offer
-                for offer in self.holdings.offers(connection)
-                if _is_news(known.get(offer.dataset_id), digest(offer.wire()))
-            ]
+            for prepared in self.holdings.offers(connection):
+                row, offer = known.get(prepared.dataset_id), prepared.offer
+                if offer is None and (row is None or row.refusal != prepared.complaint):
+                    odd[prepared.dataset_id] = prepared.complaint
+                elif offer is not None and _is_news(row, digest(offer.wire())):
+                    news.append(offer)
+        if odd:
+            self._set_aside(membership, odd)
+        return news
+
+    def _set_aside(self, membership: Membership, odd: dict[str, str]) -> None:
+        """Let the operator see which datasets cannot be offered, and why."""
+        with unit_of_work(self.database, SYSTEM) as work:
+            for dataset_id, complaint in odd.items():
+                values = {"digest": "", "refusal": complaint[:300]}
+                records.put_offer(work.connection, membership.hub_id, dataset_id, values)
 
     def _acknowledge(
         self, membership: Membership, offers: Sequence[DatasetOffer], receipt: OfferReceipt

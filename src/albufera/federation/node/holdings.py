@@ -1,20 +1,38 @@
 """What this node has published, in the words of the federation."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy.engine import Connection
 
 from albufera.catalogue.model import Dataset, DatasetState
 from albufera.catalogue.records import DATASETS, datasets, to_dataset
-from albufera.federation.messages import MAX_VALUES, DatasetOffer, Share, TellCount, as_plain
+from albufera.federation.messages import (
+    MAX_VALUES,
+    DatasetOffer,
+    Share,
+    TellCount,
+    as_plain,
+    first_complaint,
+)
 from albufera.federation.model import Told
 from albufera.federation.node.disclosure import round_down
 from albufera.kernel import clock
 
 _TOLD_STATES = (DatasetState.PUBLISHED.value, DatasetState.INVALIDATED.value)
 _SEXES = {"F": "Female", "M": "Male", "O": "Other"}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An offer, or why a dataset cannot be offered."""
+
+    dataset_id: str
+    offer: DatasetOffer | None
+    complaint: str = ""
 
 
 class Holdings:
@@ -24,8 +42,8 @@ class Holdings:
         self.url = url.rstrip("/")
         self.threshold = threshold
 
-    def offers(self, connection: Connection) -> Iterator[DatasetOffer]:
-        """Give an offer of every dataset that is, or was, published; tombstones included."""
+    def offers(self, connection: Connection) -> Iterator[Prepared]:
+        """Prepare an offer of every dataset that is, or was, published; tombstones included."""
         rows = connection.execute(
             DATASETS.add_columns(datasets.c.aggregate)
             .where(datasets.c.state.in_(_TOLD_STATES), datasets.c.published_at.is_not(None))
@@ -33,7 +51,14 @@ class Holdings:
             .execution_options(yield_per=100)
         )
         for row in rows:
-            yield self.offer(to_dataset(row), row.aggregate or {})
+            yield self._prepare(to_dataset(row), row.aggregate or {})
+
+    def _prepare(self, dataset: Dataset, aggregate: Mapping[str, Any]) -> Prepared:
+        """Make an offer, or say what is in the way: one odd dataset holds up no other."""
+        try:
+            return Prepared(dataset.dataset_id, self.offer(dataset, aggregate))
+        except ValidationError as failure:
+            return Prepared(dataset.dataset_id, None, first_complaint(failure))
 
     def offer(self, dataset: Dataset, aggregate: Mapping[str, Any]) -> DatasetOffer:
         """Make the offer of one dataset."""

@@ -1,6 +1,7 @@
 """A dataset in the DataCite Metadata Schema 4.5, as JSON.
 
-The identifier is registered with this node, not with DataCite, and is therefore of the type `URL`.
+The identifier is registered with this node and not with DataCite: it is no DOI (property 1), and
+therefore stands among the alternate identifiers (property 11), as the address that resolves it.
 """
 
 from typing import Any
@@ -14,10 +15,9 @@ SCHEMA_VERSION = "http://datacite.org/schema/kernel-4"
 
 
 def to_datacite(dataset: PublicDataset) -> dict[str, Any]:
-    """Return the document: the mandatory properties (DataCite 4.5, 1–5 and 10) and what we know."""
+    """Return the document: the mandatory properties (DataCite 4.5, 2–5 and 10) and what we know."""
     document: dict[str, Any] = {
         "schemaVersion": SCHEMA_VERSION,
-        "identifiers": [{"identifier": dataset.resolver, "identifierType": "URL"}],
         "creators": [{"name": dataset.creator, "nameType": "Organizational"}],
         "titles": [{"title": dataset.name}],
         "publisher": {"name": dataset.publisher.name},
@@ -68,10 +68,16 @@ def _descriptions(dataset: PublicDataset) -> list[dict[str, str]]:
 
 
 def _alternates(dataset: PublicDataset) -> list[dict[str, str]]:
-    found = [{"alternateIdentifier": dataset.dataset_id, "alternateIdentifierType": "node id"}]
-    if dataset.identifier:
-        found.append({"alternateIdentifier": dataset.identifier, "alternateIdentifierType": "PID"})
-    return found
+    pairs = (
+        (dataset.resolver, "URL"),
+        (dataset.identifier, "albufera"),
+        (dataset.dataset_id, "node's own id"),
+    )
+    return [
+        {"alternateIdentifier": text, "alternateIdentifierType": kind}
+        for text, kind in pairs
+        if text
+    ]
 
 
 def _related(dataset: PublicDataset) -> list[dict[str, str]]:
