@@ -50,20 +50,7 @@ class Place:
         self.owner = Actor(new_id("us"), "olga", is_operator=True)
         for name in ("jobs", "homes"):
             (folder / name).mkdir()
-        with database.write() as connection:
-            connection.execute(
-                users.insert().values(
-                    user_id=self.owner.user_id,
-                    username="olga",
-                    name="Olga",
-                    email="",
-                    organisation="",
-                    password_hash="",
-                    is_operator=True,
-                    disabled=False,
-                    created_at=clock.now(),
-                )
-            )
+        self.enrol(self.owner)
         self.jobs = JobService(
             database,
             TablePolicy(),
@@ -72,6 +59,22 @@ class Place:
             Workspace(folder / "jobs", folder / "homes"),
             FLAVOURS,
         )
+
+    def enrol(self, actor: Actor) -> None:
+        """Insert an account."""
+        account = {
+            "user_id": actor.user_id,
+            "username": actor.username,
+            "name": actor.username,
+            "email": "",
+            "organisation": "",
+            "password_hash": "",
+            "is_operator": actor.is_operator,
+            "disabled": False,
+            "created_at": clock.now(),
+        }
+        with self.database.write() as connection:
+            connection.execute(users.insert().values(**account))
 
     def add(self, **values: Any) -> str:
         """Insert a job; return its id."""
@@ -161,9 +164,9 @@ def test_counts(place: Place) -> None:
 
 
 def test_workers_that_begin_together_take_no_more_slots_than_there_are(place: Place) -> None:
+    runs = JobRuns(place.jobs, 2)
     for _ in range(4):
         waiting = [place.job(place.add()) for _ in range(6)]
-        runs = JobRuns(place.jobs, 2)
         results = at_once(*(lambda job=job: runs._begin(job) for job in waiting))
         states = [place.job(job.job_id).state for job in waiting]
         assert states.count(JobState.RUNNING) == 2

@@ -97,7 +97,8 @@ def hub(database: Database, hand_clock: HandClock) -> BareHub:
 
 
 def numbered(number: int, **changes: Any) -> dict[str, Any]:
-    return offer(datasetId=f"ds-{number:026d}", title=f"Dataset {number}", **changes)
+    named = {"datasetId": f"ds-{number:026d}", "title": f"Dataset {number}"}
+    return offer(**{**named, **changes})
 
 
 def shares(**values: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from albufera.ingest.model import Ingest, IngestState, ItemState
 from albufera.ingest.pipeline import Equipment
 from albufera.ingest.records import ingests
 from albufera.ingest.runs import Runs
+from albufera.kernel import clock
 from albufera.kernel.actor import Actor
 from albufera.kernel.errors import Refusal
 from albufera.kernel.outbox import events
@@ -304,6 +305,19 @@ def test_a_failed_upload_resumes(place: Town, tmp_path: Path) -> None:
     assert counts(place.node.ingests.show(steward(place), ingest.ingest_id).ingest) == {
         "admitted": 1
     }
+
+
+def test_a_worker_leaves_a_run_that_another_process_has_in_hand(
+    place: Town, tmp_path: Path
+) -> None:
+    ingest = _upload(place, write(tmp_path / "a.dcm", ct()))
+    with place.node.database.write() as connection:
+        connection.execute(ingests.update().values(state="running", beat_at=clock.now()))
+    place.drain()
+    assert _rows(place) == []
+    opened = place.node.ingests.show(steward(place), ingest.ingest_id)
+    assert opened.progress is not None
+    assert opened.progress.note == "another process has this run in hand"
 
 
 def test_a_waiting_upload_can_be_cancelled(place: Town, tmp_path: Path) -> None:

@@ -29,13 +29,16 @@ from albufera.kernel.actor import SYSTEM, Actor
 from albufera.kernel.crashes import crash_point
 from albufera.kernel.outbox import Task, TaskCancelled
 from albufera.kernel.unit_of_work import unit_of_work
-from albufera.kernel.worker import TaskContext
+from albufera.kernel.worker import Again, TaskContext
 from albufera.lake.ports import StoreError
 
 logger = logging.getLogger(__name__)
 
 SILENCE = timedelta(minutes=15)
 """A run in hand that wrote nothing for so long has lost its process."""
+
+IN_HAND = timedelta(seconds=30)
+"""A run that wrote so lately is still in the hands of its process; the same as a worker's lease."""
 
 STAGING_KEPT_SECONDS = 60.0
 
@@ -96,8 +99,10 @@ class Runs:
             ingest = ingest_by_id(connection, ingest_id)
         directory = self._uploads / ingest_id
         if ingest is None or ingest.state in OVER:
-            spools.remove(directory)
+            if ingest is None or ingest.state is not IngestState.FAILED:
+                spools.remove(directory)
             return
+        self._refuse_to_run_twice(ingest_id)
         named = list(spools.spooled(directory))
         total = sum(1 for _ in discover(named, self._limits))
         actor = Actor(user_id=ingest.submitted_by, username=ingest.username)
@@ -158,6 +163,16 @@ class Runs:
                 ingests.update().where(ingests.c.ingest_id == ingest_id).values(**values)
             )
         return ingest
+
+    def _refuse_to_run_twice(self, ingest_id: str) -> None:
+        """Come back later to a run that another process has in hand."""
+        query = sa.select(ingests.c.beat_at).where(
+            ingests.c.ingest_id == ingest_id, ingests.c.state == IngestState.RUNNING.value
+        )
+        with self.kit.database.read() as connection:
+            beat_at = connection.scalar(query)
+        if beat_at is not None and clock.now() - beat_at < IN_HAND:
+            raise Again(IN_HAND, "another process has this run in hand")
 
     def _try_to_fail(self, ingest_id: str, actor: Actor, note: str) -> None:
         try:

@@ -2,15 +2,19 @@
 
 import json
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import uvicorn
 from click.testing import CliRunner, Result
 
 from albufera.entrypoints.cli.main import main
 from albufera.entrypoints.cli.verify import _plain
+from albufera.entrypoints.node_app import create_node_app
 from tests.nodes import Town, town
 from tests.publication.library import PROPERTIES, publish
 
@@ -144,6 +148,30 @@ def test_cite_prints_the_sentence_or_writes_the_bundle(papers: Papers, tmp_path:
     target = tmp_path / "my.json"
     assert run("dataset", "cite", PROPERTIES.name, "--output", target, home=home).exit_code == 0
     assert run("verify", target).exit_code == 0
+
+
+@pytest.fixture
+def address(source: Papers) -> Iterator[str]:
+    """The address at which the node is really served."""
+    app = create_node_app(source.town.node)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+
+
+def test_a_citations_address_is_enough(papers: Papers, address: str) -> None:
+    identifier = papers.town.node.publication.show(papers.dataset_id).identifier
+    for path in (f"id/{identifier}", f"datasets/{papers.dataset_id}?format=json"):
+        result = run("verify", f"{address}/{path}", papers.folder)
+        assert result.exit_code == 0, result.output
+    gone = run("verify", f"{address}/id/albufera:node/none")
+    assert gone.exit_code == 1
+    assert "error: unavailable" in gone.output
 
 
 def test_a_hostile_bundle_steers_no_terminal(papers: Papers) -> None:

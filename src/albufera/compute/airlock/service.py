@@ -214,7 +214,8 @@ class AirlockService:
     def _review(self, actor: Actor, request_id: str, event: str, reason: str) -> EgressRequest:
         reason = _checked_text(reason, "reason")
         with unit_of_work(self.database, actor) as work:
-            records.hold(work.connection, request_id)
+            if is_id(request_id, PREFIX):
+                records.hold(work.connection, request_id)
             found = self._require(work.connection, actor, request_id, "egress.view")
             if found.owner_id == actor.user_id:
                 raise OWN_REQUEST()

@@ -99,7 +99,7 @@ def citation_bundle(node: NodeDep, dataset_id: str) -> Response:
 @router.api_route("/id/{identifier:path}", methods=["GET", "HEAD"])
 def resolve(node: NodeDep, identifier: Annotated[str, Path(max_length=300)]) -> RedirectResponse:
     """Lead from a persistent identifier to its landing page (or tombstone)."""
-    return RedirectResponse(node.publication.resolve(identifier).url, 303)
+    return RedirectResponse(f"/datasets/{node.publication.resolve(identifier).dataset_id}", 303)
 
 
 @router.get("/sitemap.xml")
