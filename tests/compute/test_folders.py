@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from albufera.compute import folders
 from albufera.compute.folders import (
     Listing,
     list_files,
@@ -78,7 +77,7 @@ def test_a_folder_swapped_for_a_link_while_it_is_walked(
             (outputs / "d").symlink_to(tmp_path / "lake")
         return real(path, flags, **rest)
 
-    monkeypatch.setattr(folders.os, "open", swapping)
+    monkeypatch.setattr(os, "open", swapping)
     listing = Listing()
     assert [item.path for item in list_files(outputs, listing=listing)] == []
     assert listing.cut

@@ -37,7 +37,7 @@ def verbs(place: Yard) -> list[str]:
 
 
 def test_a_submitted_job_is_queued_with_its_files(place: Yard) -> None:
-    job = place.submit("python", "analyse.py", **{"analyse.py": b"print(1)"})
+    job = place.submit("python", "analyse.py", files={"analyse.py": b"print(1)"})
     assert job.state is JobState.QUEUED
     assert (job.owner, job.flavour) == ("lung.researcher", "standard")
     assert job.dataset_ids == (place.dataset_id,)
@@ -55,6 +55,7 @@ def test_the_log_gets_a_digest_and_never_the_command(place: Yard) -> None:
             sa.select(events.c.subjects).where(events.c.verb == "job.submitted")
         )
     assert "SECRET" not in str(told)
+    assert told is not None
     assert len(told["command_digest"]) == 64
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,8 @@ def test_counts(place: Place) -> None:
         assert records.live_count(connection, place.owner.user_id) == 3
         assert records.live_count(connection, "us-other") == 0
         counted = records.counts_by_state(connection)
-        assert counted == {**dict.fromkeys(JobState, 1), "queued": 2}
+        assert counted.pop("queued") == 2
+        assert counted == dict.fromkeys(set(JobState) - {JobState.QUEUED}, 1)
         assert records.known_ids(connection, [*made, "jo-none"]) == set(made)
 
 
@@ -167,7 +169,7 @@ def test_workers_that_begin_together_take_no_more_slots_than_there_are(place: Pl
     runs = JobRuns(place.jobs, 2)
     for _ in range(4):
         waiting = [place.job(place.add()) for _ in range(6)]
-        results = at_once(*(lambda job=job: runs._begin(job) for job in waiting))
+        results = at_once(*(partial(runs._begin, job) for job in waiting))
         states = [place.job(job.job_id).state for job in waiting]
         assert states.count(JobState.RUNNING) == 2
         assert states.count(JobState.QUEUED) == 4
@@ -181,7 +183,7 @@ def test_two_workers_that_begin_one_job_begin_it_once(place: Place) -> None:
     runs = JobRuns(place.jobs, 5)
     for _ in range(5):
         job = place.job(place.add())
-        at_once(*[lambda job=job: runs._begin(job)] * 4)
+        at_once(*[partial(runs._begin, job)] * 4)
         assert place.job(job.job_id).state is JobState.RUNNING
         with place.database.read() as connection:
             assert len(records.taken_slots(connection)) == 1
@@ -195,8 +197,7 @@ def test_a_cancellation_and_a_beginning_at_the_same_moment(place: Place) -> None
     for _ in range(10):
         job = place.job(place.add())
         begun, cancelled = at_once(
-            lambda job=job: runs._begin(job),
-            lambda job=job: place.jobs.cancel(place.owner, job.job_id),
+            partial(runs._begin, job), partial(place.jobs.cancel, place.owner, job.job_id)
         )
         assert not isinstance(begun, Exception), begun
         assert not isinstance(cancelled, Exception), cancelled

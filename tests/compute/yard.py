@@ -1,7 +1,7 @@
 """A town with released datasets, a runner that is a double, and the services of jobs over both."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,10 +127,12 @@ class Yard:
     def researcher(self) -> Actor:
         return self.person(Role.RESEARCHER)
 
-    def submit(self, *command: str, actor: Actor | None = None, **files: bytes) -> Job:
+    def submit(
+        self, *command: str, actor: Actor | None = None, files: Mapping[str, bytes] | None = None
+    ) -> Job:
         """Queue a job of the researcher on the granted dataset."""
         words = command or ("python", "-c", "pass")
-        submission = Submission([self.dataset_id], words, files=files)
+        submission = Submission([self.dataset_id], words, files=files or {})
         return self.jobs.submit(actor or self.researcher, submission)
 
     def turn(self, job: Job) -> bool:

@@ -37,7 +37,7 @@ def listed(place: World) -> dict[str, str]:
 def test_the_hub_shows_one_catalogue_of_two_nodes(tmp_path: Path) -> None:
     with federation(tmp_path) as (place, _, _second):
         assert listed(place) == {"Lung of A": "published", "Lung of B": "published"}
-        page = place.hub.catalogue.search(Search("lung VALENCIA"), PageRequest())
+        page = place.hub.catalogue.search(Search("lung SCREENED"), PageRequest())
         entry = next(item for item in page.items if item.offer.title == "Lung of A")
         assert entry.node_name == "Hospital A"
         assert entry.offer.subjects.at_least == 20

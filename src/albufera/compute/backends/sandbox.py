@@ -59,9 +59,7 @@ def spawn(
     `before_exec` runs in the child between fork and exec. Nothing is inherited but a closed
     standard input and the pipes: neither variables nor descriptors.
     """
-    output, output_end = os.pipe()
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    output, output_end = _wide_pipe()
     status, status_end = os.pipe()
     input_end, nothing = os.pipe()
     os.close(nothing)  # an empty pipe: /dev/null of the host could be chmod-ed through it
@@ -73,14 +71,7 @@ def spawn(
     argument_file = _memory_file("\0".join(arguments).encode())
     handed = [*files.values(), filter_file, status_end, argument_file]
     found = shutil.which(bubblewrap) or bubblewrap
-    command = [
-        found,
-        "--args",
-        str(argument_file),
-        "--",
-        *prefix,
-        *launch.command,
-    ]
+    command = [found, "--args", str(argument_file), "--", *prefix, *launch.command]
     try:
         process = subprocess.Popen(
             command,
@@ -100,6 +91,14 @@ def spawn(
         for descriptor in (input_end, output_end, *handed):
             os.close(descriptor)
     return Sandbox(process, output, status)
+
+
+def _wide_pipe() -> tuple[int, int]:
+    """A pipe with room for a burst of output, where the kernel allows it."""
+    output, output_end = os.pipe()
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return output, output_end
 
 
 def view(launch: Launch, interpreter: Interpreter) -> list[str]:
