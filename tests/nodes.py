@@ -70,6 +70,17 @@ def town(folder: Path, projects: tuple[str, ...] = ("LUNG", "BREAST")) -> Iterat
         node.close()
 
 
+@contextmanager
+def town_elsewhere(folder: Path, projects: tuple[str, ...] = ("LUNG", "BREAST")) -> Iterator[Town]:
+    """Open a populated node whose database, with all tables, `ALBUFERA_DATABASE__URL` names."""
+    create_home(folder, "Test node", "http://127.0.0.1:8080")
+    node = open_quickly(folder)
+    try:
+        yield Town(node, *_populate(node, projects))
+    finally:
+        node.close()
+
+
 @dataclass(frozen=True)
 class _Template:
     """A populated home from which towns are copied: making one takes a hundred transactions."""
@@ -85,6 +96,14 @@ def _template(projects: tuple[str, ...]) -> _Template:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     make_home(folder / "home")
     node = open_quickly(folder / "home")
+    operator, people = _populate(node, projects)
+    with node.database.engine.connect() as connection:
+        connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    node.close()
+    return _Template(folder / "home", operator, people)
+
+
+def _populate(node: Node, projects: tuple[str, ...]) -> tuple[Actor, dict[tuple[str, Role], Actor]]:
     operator = node.identity.create_user(SYSTEM, "admin", PASSWORD, is_operator=True).actor()
     people: dict[tuple[str, Role], Actor] = {}
     for code in projects:
@@ -94,7 +113,4 @@ def _template(projects: tuple[str, ...]) -> _Template:
             user = node.identity.create_user(SYSTEM, username, PASSWORD)
             node.projects.give_role(operator, code, username, role)
             people[code, role] = user.actor()
-    with node.database.engine.connect() as connection:
-        connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    node.close()
-    return _Template(folder / "home", operator, people)
+    return operator, people

@@ -169,11 +169,13 @@ def test_workers_that_begin_together_take_no_more_slots_than_there_are(place: Pl
     runs = JobRuns(place.jobs, 2)
     for _ in range(4):
         waiting = [place.job(place.add()) for _ in range(6)]
-        results = at_once(*(partial(runs._begin, job) for job in waiting))
-        states = [place.job(job.job_id).state for job in waiting]
+        for _ in range(3):  # whoever lost the race for a slot looks again
+            results = at_once(*(partial(runs._begin, job) for job in waiting))
+            assert all(isinstance(result, Job | Again) for result in results), results
+            states = [place.job(job.job_id).state for job in waiting]
+            assert 1 <= states.count(JobState.RUNNING) <= 2
         assert states.count(JobState.RUNNING) == 2
         assert states.count(JobState.QUEUED) == 4
-        assert sum(isinstance(result, Again) for result in results) == 4, results
         with place.database.write() as connection:
             ended = {"state": JobState.FINISHED.value, "slot": None}
             connection.execute(records.jobs.update().values(**ended))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -185,6 +185,7 @@ def yard(folder: Path, concurrent: int = 2) -> Iterator[Yard]:
         freezer = Freezer(node.home.airlock, 1024 * 1024)
         airlock = AirlockService(node.database, node.policy, workspace, freezer)
         runs = JobRuns(jobs, concurrent)
+        place.node = replace(node, jobs=jobs, airlock=airlock)
         yield Yard(place, runner, jobs, runs, airlock, datasets["LUNG"], datasets["BREAST"],
                    grant_id)  # fmt: skip
 

@@ -179,7 +179,15 @@ def test_redirections_are_not_followed(https: tuple[RecordingDesk, HttpsPeers, s
 
 
 @pytest.mark.parametrize(
-    "url", ["http://hub.example", "ftp://hub.example", "http://10.0.0.1", "file:///etc"]
+    "url",
+    [
+        "http://hub.example",
+        "ftp://hub.example",
+        "http://10.0.0.1",
+        "file:///etc",
+        "https://",
+        "http://[::1",
+    ],
 )
 def test_plain_http_goes_to_this_machine_only(url: str) -> None:
     peers = HttpsPeers()
@@ -190,6 +198,13 @@ def test_plain_http_goes_to_this_machine_only(url: str) -> None:
         }
     finally:
         peers.close()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "https://xn--/", "https://a..b:1"])
+def test_an_address_that_is_none_is_unreachable(url: str) -> None:
+    peers = HttpsPeers()
+    assert code_of(lambda: peers.at(url).introduction()) == "hub-unreachable"
+    peers.close()
 
 
 def test_plain_http_can_be_allowed() -> None:

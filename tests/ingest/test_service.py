@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from albufera.bootstrap.home import create_home
 from albufera.governance.model import Role
 from albufera.ingest.model import Ingest, IngestState, ItemState
 from albufera.ingest.pipeline import Equipment
 from albufera.ingest.records import ingests
 from albufera.ingest.runs import Runs
 from albufera.kernel import clock
-from albufera.kernel.actor import Actor
+from albufera.kernel.actor import SYSTEM, Actor
+from albufera.kernel.database import metadata
 from albufera.kernel.errors import Refusal
 from albufera.kernel.outbox import events
 from albufera.kernel.pages import PageRequest
@@ -27,7 +29,7 @@ from albufera.lake.model import StudyFilter
 from albufera.lake.ports import StoreFull
 from albufera.lake.records import series, unpack
 from tests.ingest.dicoms import PATIENT_ID, ct, write, write_study
-from tests.nodes import Town, town
+from tests.nodes import PASSWORD, Town, open_quickly, town
 
 
 @pytest.fixture
@@ -40,11 +42,20 @@ def place(tmp_path: Path) -> Iterator[Town]:
 def any_place(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Town]:
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-        monkeypatch.setenv("ALBUFERA_DATABASE__URL", url)
-    with town(tmp_path / "home") as made:
-        yield made
+    if request.param == "sqlite":
+        with town(tmp_path / "home") as made:
+            yield made
+        return
+    monkeypatch.setenv("ALBUFERA_DATABASE__URL", request.getfixturevalue("postgres_url"))
+    create_home(tmp_path / "home", "Test node", "http://127.0.0.1:8080")
+    node = open_quickly(tmp_path / "home")
+    metadata.create_all(node.database.engine)
+    operator = node.identity.create_user(SYSTEM, "admin", PASSWORD, is_operator=True).actor()
+    node.projects.create(operator, "LUNG")
+    one = node.identity.create_user(SYSTEM, "lung.steward", PASSWORD).actor()
+    node.projects.give_role(operator, "LUNG", one.username, Role.STEWARD)
+    yield Town(node, operator, {("LUNG", Role.STEWARD): one})
+    node.close()
 
 
 def steward(place: Town, code: str = "LUNG") -> Actor:

@@ -42,11 +42,11 @@ def steward(place: Town) -> Actor:
 
 
 def series_ids(place: Town) -> list[str]:
+    """All series, those with most images first."""
     operator = place.operator
-    return [
-        series.series_id
-        for series, _ in place.node.lake.search_series(operator, SeriesQuery(), 100, 0)
-    ]
+    found = place.node.lake.search_series(operator, SeriesQuery(), 100, 0)
+    ordered = sorted(found, key=lambda pair: -pair[0].instance_count)
+    return [series.series_id for series, _ in ordered]
 
 
 def told(place: Town, verb: str) -> int:

@@ -1,5 +1,6 @@
 """A town with something of everything in it, so that a fuzzer's requests find things to harm."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from albufera.kernel.actor import Actor
 from albufera.kernel.errors import Refusal
 from albufera.lake.records import series as series_table
 from albufera.lake.records import studies as studies_table
-from tests.nodes import Town, town
+from tests.nodes import Town, town, town_elsewhere
 
 PATIENCE = 60.0
 ENDED = {"finished", "failed", "cancelled"}
@@ -156,10 +157,11 @@ class _Furnisher:
 def furnished_town(folder: Path) -> Iterator[Furnished]:
     """Open a town in `folder` with studies, datasets, grants, a job and what else there is.
 
-    The database is the one of `ALBUFERA_DATABASE__URL`, which must be empty, or an embedded one.
+    The database is the one that `ALBUFERA_DATABASE__URL` names, else an embedded one.
     """
     (folder / "incoming").mkdir(parents=True)
-    with town(folder / "home") as built:
+    here = town_elsewhere if "ALBUFERA_DATABASE__URL" in os.environ else town
+    with here(folder / "home") as built:
         furnisher = _Furnisher(built, folder / "incoming")
         furnisher.furnish()
         yield Furnished(built, furnisher.ids, folder / "incoming")

@@ -49,14 +49,14 @@ def test_api_holds(furnished: Furnished, part: str) -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("part", PARTS)
 def test_api_holds_longer(furnished: Furnished, part: str) -> None:
-    _fuzz(furnished, part, 25 * EXAMPLES[part])
+    _fuzz(furnished, part, 10 * EXAMPLES[part])
 
 
 @pytest.mark.postgres
 def test_api_holds_on_postgresql(
-    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, postgres_with_tables: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ALBUFERA_DATABASE__URL", postgres_url)
+    monkeypatch.setenv("ALBUFERA_DATABASE__URL", postgres_with_tables)
     with furnished_town(tmp_path) as built:
         for part in ("operator", "researcher"):
             _fuzz(built, part, 5)

@@ -206,7 +206,7 @@ open_node(Settings(home=Path(sys.argv[1]))).worker().drain()
 def _lapse_leases(place: Town) -> None:
     """Let half a minute of silence go by."""
     with place.node.database.write() as connection:
-        past = sa.literal_column("'2020-01-01T00:00:00.000000Z'")
+        past: sa.ColumnElement[object] = sa.literal_column("'2020-01-01T00:00:00.000000Z'")
         connection.execute(tasks.update().values(lease_until=past))
         connection.execute(ingests.update().values(beat_at=past))
         assert connection.scalar(sa.select(ingests.c.state)) == IngestState.RUNNING.value

@@ -99,6 +99,17 @@ class CatalogueService:
             found = [records.to_dataset(row) for row in connection.execute(query)]
         return cut(found, page, lambda item: item.dataset_id)
 
+    def known_inside(self, actor: Actor, found: Collection[Dataset]) -> frozenset[str]:
+        """Return the ids of those datasets whose manifest the caller may read.
+
+        To everybody else a dataset is only its public description, small counts hidden.
+        """
+        may_read = self.policy.which(actor, "dataset.manifest", records.DATASET_COLUMNS)
+        named = datasets.c.dataset_id.in_([dataset.dataset_id for dataset in found])
+        with self.database.read() as connection:
+            chosen = sa.select(datasets.c.dataset_id).where(named, may_read)
+            return frozenset(connection.scalars(chosen))
+
     def show(self, actor: Actor, dataset_id: str) -> OpenedDataset:
         """Return a dataset with what the caller may know. Raises `dataset-not-found`."""
         with self.database.read() as connection:

@@ -8,6 +8,7 @@ state yet and is taken again; what it left in the lake is adopted then.
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -121,8 +122,12 @@ class Pipeline:
         """
         with self._kit.store.stage(self._ingest.project_id) as staging:
             for batch in self._batches(found):
-                beat(self._taken)
-                self._take(batch, staging, beat)
+                with ExitStack() as streams:
+                    for item in batch:
+                        if isinstance(item, Loaded):
+                            streams.enter_context(item.stream)
+                    beat(self._taken)
+                    self._take(batch, staging, beat)
                 crash_point("ingest.between")
 
     def _batches(self, found: Iterable[Found]) -> Iterator[Sequence[Loaded | Refused]]:
@@ -151,9 +156,6 @@ class Pipeline:
                 beat(self._taken)
         if outcomes:
             self._commit(outcomes)
-        for item in batch:
-            if isinstance(item, Loaded):
-                item.stream.close()
 
     def _look_up(
         self, batch: Sequence[Loaded | Refused]

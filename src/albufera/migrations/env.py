@@ -1,6 +1,6 @@
 """Alembic's entry: runs the migrations over the database that `bootstrap.schema` names."""
 
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from alembic import context
@@ -8,7 +8,7 @@ from alembic import context
 from albufera.kernel.database import Instant, Json, metadata
 
 
-def render_type(kind: str, item: Any, _autogenerate_context: Any) -> str | bool:
+def render_type(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     """Write our own column types as what they are in the database."""
     if kind == "type" and isinstance(item, Instant):
         return "sa.String(27)"

@@ -27,6 +27,11 @@ def hide_small(counts: Sequence[int]) -> list[Count]:
     return [None if i in hidden else count for i, count in enumerate(counts)]
 
 
+def public_total(count: int) -> Count:
+    """Return a total that may be shown to anybody: hidden when it is small."""
+    return count if count >= SMALL or count == 0 else None
+
+
 def public_aggregate(aggregate: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the public may see of a dataset's aggregated metadata.
 
@@ -36,7 +41,7 @@ def public_aggregate(aggregate: Mapping[str, Any]) -> dict[str, Any]:
     total = int(aggregate.get("subjects", 0))
     return {
         "threshold": SMALL,
-        "subjects": total if total >= SMALL or total == 0 else None,
+        "subjects": public_total(total),
         "studies": int(aggregate.get("studies", 0)),
         "series": int(aggregate.get("series", 0)),
         "images": int(aggregate.get("images", 0)),

@@ -1,5 +1,6 @@
 """What datasets look like on the wire."""
 
+from collections.abc import Container
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -21,7 +22,7 @@ from albufera.catalogue.service import OpenedDataset
 from albufera.entrypoints.api.http import Resource
 from albufera.kernel.clock import isoformat
 from albufera.kernel.outbox import TaskProgress, TaskState
-from albufera.publication.disclosure import public_aggregate
+from albufera.publication.disclosure import public_aggregate, public_total
 
 StudyName = Annotated[str, Field(min_length=1, max_length=200)]
 Where = Annotated[str, Field(max_length=MAX_FILTER)] | dict[str, Any]
@@ -86,9 +87,9 @@ class DatasetProperties(Resource):
 
 
 class CountsResource(Resource):
-    """How much there is. `bytes` is in bytes."""
+    """How much there is. `subjects` is null where so few may not be told; `bytes` is in bytes."""
 
-    subjects: int
+    subjects: int | None
     studies: int
     series: int
     images: int
@@ -238,9 +239,12 @@ def to_counts(counts: Counts) -> CountsResource:
     )
 
 
-def to_summary(dataset: Dataset) -> DatasetSummary:
-    """Make a wire form of a dataset for lists."""
-    return DatasetSummary(**_common(dataset))
+def to_summary(dataset: Dataset, known_inside: Container[str]) -> DatasetSummary:
+    """Make a wire form of a dataset for lists; `known_inside` are those shown with all counts."""
+    summary = DatasetSummary(**_common(dataset))
+    if dataset.dataset_id not in known_inside:
+        summary.counts.subjects = public_total(dataset.counts.subjects)
+    return summary
 
 
 def told_of(opened: OpenedDataset) -> dict[str, Any]:
@@ -255,7 +259,7 @@ def to_dataset(opened: OpenedDataset) -> DatasetResource:
     selection = SelectionResource(
         where=dataset.selection.where or None, listed_studies=dataset.selection.study_count
     )
-    return DatasetResource(
+    resource = DatasetResource(
         **_common(dataset),
         created_by=dataset.creator if inside else None,
         selection=selection if inside else None,
@@ -274,6 +278,9 @@ def to_dataset(opened: OpenedDataset) -> DatasetResource:
         allowed_actions=list(opened.allowed),
         editable=list(opened.editable),
     )
+    if "manifest" not in opened.allowed:
+        resource.counts.subjects = public_total(dataset.counts.subjects)
+    return resource
 
 
 def to_series(item: DatasetSeries) -> DatasetSeriesResource:

@@ -60,7 +60,8 @@ def list_datasets(
 ) -> ResourcePage[DatasetSummary]:
     """Return the datasets that the caller may see, newest first."""
     found = node.catalogue.list(actor, DatasetFilter(project, state, q, name), page)
-    return to_page(found, to_summary, request, response)
+    inside = node.catalogue.known_inside(actor, found.items)
+    return to_page(found, lambda dataset: to_summary(dataset, inside), request, response)
 
 
 @router.post("/datasets", status_code=201)

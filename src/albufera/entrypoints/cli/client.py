@@ -18,7 +18,7 @@ from albufera.bootstrap.node import Node
 from albufera.entrypoints.http import LOCAL_ACTOR
 from albufera.entrypoints.node_app import create_node_app
 from albufera.kernel.actor import Actor
-from albufera.kernel.errors import CATALOGUE, UNAVAILABLE, ErrorCode, Refusal
+from albufera.kernel.errors import CATALOGUE, INVALID, UNAVAILABLE, ErrorCode, Refusal
 
 LOGIN_FILE = "login.json"
 
@@ -128,6 +128,8 @@ class Client:
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path.lstrip("/"), **arguments)
+        except UnicodeEncodeError as failure:
+            raise INVALID("A word of the command is not UTF-8 text.") from failure
         except httpx.TransportError as failure:
             raise UNAVAILABLE(f"The node does not answer: {failure}.") from failure
         if response.is_error:

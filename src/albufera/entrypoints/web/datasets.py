@@ -25,6 +25,7 @@ from albufera.entrypoints.web.rendering import (
     redirect,
     render,
 )
+from albufera.entrypoints.web.small_counts import subjects_told
 from albufera.kernel.actor import Actor
 from albufera.kernel.errors import INVALID, WRONG_STATE, Refusal
 from albufera.kernel.outbox import TaskState
@@ -65,6 +66,7 @@ def list_page(
         request,
         "datasets/list.html",
         found={"items": page.items},
+        subjects_told=subjects_told(node, caller.actor, page.items),
         q=q,
         project=project,
         state=state,

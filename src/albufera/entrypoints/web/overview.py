@@ -9,6 +9,7 @@ from albufera.bootstrap.node import Node
 from albufera.catalogue.service import DatasetFilter
 from albufera.entrypoints.web.access import shown_application, shown_grant
 from albufera.entrypoints.web.rendering import CallerDep, NodeDep, render
+from albufera.entrypoints.web.small_counts import subjects_told
 from albufera.governance.model import ApplicationState
 from albufera.kernel.actor import Actor, ActorKind
 from albufera.kernel.pages import PageRequest
@@ -23,15 +24,19 @@ OWN = 50
 def overview(request: Request, node: NodeDep, caller: CallerDep) -> Response:
     """Show what waits for the caller; to a stranger, what is published here."""
     datasets = node.catalogue.list(caller.actor, DatasetFilter(), PageRequest(limit=NEWEST)).items
+    listed: dict[str, Any] = {
+        "datasets": datasets,
+        "subjects_told": subjects_told(node, caller.actor, datasets),
+    }
     if caller.actor.kind is ActorKind.ANONYMOUS:
-        return render(request, "overview/stranger.html", datasets=datasets)
+        return render(request, "overview/stranger.html", **listed)
     roles: dict[str, list[str]] = {}
     for code, role in node.projects.roles_of(caller.actor):
         roles.setdefault(code, []).append(role.value.replace("-", " "))
     return render(
         request,
         "overview/overview.html",
-        datasets=datasets,
+        **listed,
         projects=node.projects.list(caller.actor),
         roles=roles,
         **_waiting(node, caller.actor),

@@ -34,9 +34,13 @@ class HttpsPeers:
 
     def at(self, url: str) -> "HttpsPeer":
         """Return the peer at an address. Raises `hub-plain-http`."""
-        parts = urlsplit(url)
-        plain_is_fine = self._allow_plain or _is_loopback(parts.hostname or "")
-        if parts.scheme != "https" and not (parts.scheme == "http" and plain_is_fine):
+        try:
+            parts = urlsplit(url)
+            scheme, host = parts.scheme, parts.hostname or ""
+        except ValueError:
+            scheme, host = "", ""
+        plain_is_fine = self._allow_plain or _is_loopback(host)
+        if not host or (scheme != "https" and not (scheme == "http" and plain_is_fine)):
             raise PLAIN_HTTP(f"{url[:200]!r} is not an https:// address.")
         return HttpsPeer(self._client, url.rstrip("/"))
 
@@ -70,7 +74,7 @@ class HttpsPeer:
         try:
             with self._client.stream(method, url, content=content, headers=headers) as response:
                 body = _bounded(response)
-        except (httpx.HTTPError, httpx.InvalidURL) as failure:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as failure:
             raise HUB_UNREACHABLE(f"{self._base}: {type(failure).__name__}.") from failure
         if response.status_code != httpx.codes.OK:
             raise _refusal(response.status_code, body)
