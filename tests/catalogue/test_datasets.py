@@ -539,6 +539,19 @@ def test_invalidation_ends_what_a_grant_reaches(place: Town) -> None:
     assert visible_series(place, researcher) == set()
 
 
+def test_a_grant_does_not_reach_what_a_series_grew_by_since(place: Town) -> None:
+    researcher = place.people["LUNG", Role.RESEARCHER]
+    dataset = released(place)
+    member = place.people["LUNG", Role.COMMITTEE_MEMBER]
+    place.node.access.grant(member, dataset.dataset_id, "lung.researcher", Terms())
+    before = visible_series(place, researcher)
+    grown = next(scan for scan in cohort() if scan.modality == "CT")
+    grow(place.node, grown, grown.images + 2)
+    after = visible_series(place, researcher)
+    assert len(after) == len(before) - 1
+    assert after < before
+
+
 def visible_series(place: Town, actor: Actor) -> set[str]:
     columns = Columns(id=series.c.series_id, project_id=series.c.project_id)
     condition = place.node.policy.which(actor, "series.view", columns)

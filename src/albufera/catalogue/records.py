@@ -150,17 +150,24 @@ _REACHED = (DatasetState.RELEASED.value, DatasetState.PUBLISHED.value)
 
 
 def series_granted(columns: Columns, mine: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Tell when a series is in a usable dataset of which the grant `mine` is (for the policy)."""
+    """Tell when a series is in a usable dataset of which the grant `mine` is (for the policy).
+
+    A grant reaches exactly the dataset. A series that has grown since is no longer what was
+    granted: the viewer shows it again in the next version (jobs see the frozen one throughout).
+    """
+    now = series.alias("series_now")
     return (
         sa.exists()
         .where(
             dataset_series.c.series_id == columns.id,
+            now.c.series_id == dataset_series.c.series_id,
+            now.c.instance_count == dataset_series.c.instance_count,
             datasets.c.dataset_id == dataset_series.c.dataset_id,
             datasets.c.state.in_(_REACHED),
             grants.c.dataset_id == dataset_series.c.dataset_id,
             mine,
         )
-        .correlate_except(dataset_series, datasets, grants)
+        .correlate_except(dataset_series, datasets, grants, now)
     )
 
 

@@ -103,7 +103,7 @@ def test_without_a_sandbox(place: Yard) -> None:
         {"files": [{"name": str(n), "contentBase64": ""} for n in range(65)]},
         {"surprise": 1},
     ],
-    ids=lambda change: "-".join(change),
+    ids="-".join,
 )
 def test_what_is_not_well_formed_is_422(place: Yard, change: dict[str, object]) -> None:
     with place.town.client(place.researcher) as client:

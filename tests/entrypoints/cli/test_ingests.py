@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +28,8 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(home: Path, *words: str, as_json: bool = False, name: str = "home") -> Result:
-    options = ["--home", str(home / name), *(["--json"] if as_json else [])]
+def run(home: Path, *words: str, as_json: bool = False) -> Result:
+    options = ["--home", str(home / "home"), *(["--json"] if as_json else [])]
     return CliRunner().invoke(main, [*options, *words])
 
 
@@ -125,12 +127,15 @@ def served(tmp_path: Path) -> Iterator[str]:
 
 
 def test_remotely_files_are_sent(served: str, home: Path) -> None:
-    away = CliRunner().invoke(
-        main,
-        ["--home", str(home / "away"), "login", served, "--username", "lung.steward"],
-        input=f"{PASSWORD}\n",
-    )
-    assert away.exit_code == 0, away.output
-    words = ("ingest", str(home / "in"), "--project", "LUNG")
-    done = document(run(home, *words, as_json=True, name="away"))
+    def away(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "albufera.entrypoints.cli.main", "--home", str(home / "away"),
+             "--json", *words],
+            input=f"{PASSWORD}\n", capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    away("login", served, "--username", "lung.steward")
+    done = json.loads(away("ingest", str(home / "in"), "--project", "LUNG"))
     assert done["counts"] == {"admitted": 3, "duplicate": 0, "quarantined": 0, "refused": 1}
