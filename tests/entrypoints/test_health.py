@@ -6,7 +6,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from albufera.bootstrap.schema import newest_revisions
+from albufera.bootstrap.schema import newest_revision
 from albufera.compute.ports import Availability
 from albufera.entrypoints.node_app import create_node_app
 from albufera.governance.model import Role
@@ -17,7 +17,7 @@ def migrate(place: Yard) -> None:
     """Write down the schema's version, as migrations do (the town's tables were made at once)."""
     with place.town.node.database.write() as connection:
         connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32))")
-        for revision in newest_revisions():
+        for revision in (newest_revision(),):
             statement = sa.text("INSERT INTO alembic_version VALUES (:it)")
             connection.execute(statement, {"it": revision})
 

@@ -57,7 +57,8 @@ def free_port() -> int:
 def serving(home: Path, port: int, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Serve a home until the block ends."""
     command = _command(home, *arguments, "--port", str(port))
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    log = (home / "serve.log").open("wb")
+    process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         eventually(lambda: _answers(port))
         yield process
@@ -68,8 +69,7 @@ def serving(home: Path, port: int, *arguments: str) -> Iterator[subprocess.Popen
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stderr:
-            process.stderr.close()
+        log.close()
 
 
 def _answers(port: int) -> bool:

@@ -1,7 +1,6 @@
 """One process tree that serves a home: a web process, and worker processes that it watches."""
 
 import logging
-import signal
 import socket
 import subprocess
 import sys
@@ -9,12 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
-
-from albufera.kernel.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -41,25 +37,6 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
-def run_worker(worker: Worker) -> None:
-    """Work until SIGINT, SIGTERM, or the end of standard input (the parent has gone)."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        worker.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    if not sys.stdin.isatty():
-        threading.Thread(target=_stop_at_end_of_input, args=(worker,), daemon=True).start()
-    worker.run_forever()
-
-
-def _stop_at_end_of_input(worker: Worker) -> None:
-    while sys.stdin.buffer.read(1024):
-        pass
-    worker.stop()
-
-
 class WorkerProcess:
     """A worker in a process of its own, started again should it die.
 
@@ -68,8 +45,7 @@ class WorkerProcess:
     """
 
     def __init__(self, home: Path) -> None:
-        program = [sys.executable, "-m", "albufera.entrypoints.cli.main", "--home", str(home)]
-        self._command = [*program, "serve", "--role", "worker"]
+        self._command = [sys.executable, "-m", "albufera.entrypoints.worker", str(home)]
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._process: subprocess.Popen[bytes] | None = None

@@ -1,5 +1,6 @@
 """Verbs of identity: accounts, signing in and out."""
 
+import functools
 import hashlib
 from collections.abc import Collection, Sequence
 
@@ -45,7 +46,11 @@ class IdentityService:
         self.database = database
         self.policy = policy
         self.hasher = hasher
-        self._decoy = hasher.hash(clock.random_token())
+
+    @functools.cached_property
+    def _decoy(self) -> str:
+        """A hash that no password fits: an unknown name costs the time of a known one."""
+        return self.hasher.hash(clock.random_token())
 
     def create_user(
         self,
@@ -142,7 +147,8 @@ class IdentityService:
             row = records.user_by_name(connection, username)
         if tries[0] >= LOGIN_TRIES_PER_NAME or tries[1] >= LOGIN_TRIES_PER_ADDRESS:
             raise TOO_MANY_REQUESTS("Too many failed sign-ins. Wait ten minutes, then try again.")
-        stored = row.password_hash if row is not None else self._decoy
+        decoy = self._decoy
+        stored = row.password_hash if row is not None else decoy
         matches = self.hasher.verify(stored, password)
         if row is None or row.disabled or not matches:
             self._remember_failure(username, address)

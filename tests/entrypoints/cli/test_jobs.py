@@ -18,6 +18,7 @@ from albufera.bootstrap.node import open_node
 from albufera.compute.backends.bubblewrap import BubblewrapRunner
 from albufera.compute.ports import Phase
 from albufera.entrypoints.cli.main import main
+from albufera.kernel.pages import PageRequest
 from albufera.settings import Settings
 from tests.compute.backends.laboratory import require_sandbox
 from tests.compute.yard import give, release
@@ -169,8 +170,7 @@ def test_a_worker_killed_while_a_job_runs_finds_it_again(
         job = document(with_json)
         _until(lambda: "begun" in run("job", "logs", job["jobId"]).stdout)
     finally:
-        worker.send_signal(signal.SIGKILL)
-        worker.wait()
+        _kill(worker)
     assert document(run("job", "show", job["jobId"], as_json=True))["state"] == "running"
     again = _start_worker(home)
     try:
@@ -178,8 +178,7 @@ def test_a_worker_killed_while_a_job_runs_finds_it_again(
             lambda: document(run("job", "show", job["jobId"], as_json=True))["state"] != "running"
         )
     finally:
-        again.kill()
-        again.wait()
+        _kill(again)
     assert document(run("job", "wait", job["jobId"], as_json=True))["state"] == "finished"
     assert run("job", "logs", job["jobId"]).stdout == "begun\nover\n"
     listed = document(run("trace", "log", "--verb", "dataset.used", user="admin", as_json=True))
@@ -220,8 +219,6 @@ def test_a_revoked_grant_ends_the_real_run(run: Run, dataset: str, home: Path) -
     node = open_node(Settings(home=home))
     try:
         committee = node.identity.user_named("lung.committee-member").actor()
-        from albufera.kernel.pages import PageRequest
-
         (grant,) = node.access.grants(committee, PageRequest()).items
         node.access.revoke(committee, grant.grant_id)
     finally:
@@ -238,7 +235,7 @@ def test_without_bubblewrap_a_job_is_refused_with_the_remedy(
     run: Run, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "albufera.bootstrap.node.BubblewrapRunner", lambda: BubblewrapRunner("/nonexistent")
+        "albufera.bootstrap.rooms.BubblewrapRunner", lambda: BubblewrapRunner("/nonexistent")
     )
     refused = run("job", "submit", "--dataset", dataset, "--", "true")
     assert refused.exit_code == 1
@@ -284,6 +281,14 @@ def _start_worker(home: Path) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         env={**os.environ, "PYTHONWARNINGS": "default"},
     )  # fmt: skip
+
+
+def _kill(worker: "subprocess.Popen[bytes]") -> None:
+    """End a worker as a power cut does."""
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    assert worker.stdin is not None
+    worker.stdin.close()
 
 
 def _until(over: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -6,7 +6,8 @@ from albufera.bootstrap.node import FIRST_ADMINISTRATOR, create_node
 from albufera.bootstrap.schema import upgrade_schema
 from albufera.entrypoints.cli.context import Commander, pass_commander
 from albufera.entrypoints.node_app import create_node_app
-from albufera.entrypoints.serving import WorkerProcess, run_worker, serve_web
+from albufera.entrypoints.serving import WorkerProcess, serve_web
+from albufera.entrypoints.working import run_worker
 
 ROLES = ("web", "dicom", "worker")
 
