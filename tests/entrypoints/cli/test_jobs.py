@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,13 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
+def home(tmp_path: Path) -> Path:
     """A home with a dataset granted to a researcher; no server runs on it."""
     with town(tmp_path / "home", ("LUNG",)) as place:
         dataset_id = release(place, "LUNG")
         give(place, dataset_id, "lung.researcher")
     (tmp_path / "dataset").write_text(dataset_id)
-    yield tmp_path / "home"
+    return tmp_path / "home"
 
 
 @pytest.fixture

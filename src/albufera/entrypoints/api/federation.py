@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from albufera.entrypoints.api.http import ActorDep, NodeDep, Resource
-from albufera.federation.expressions import sentence
+from albufera.federation.expressions import check_expression, sentence
 from albufera.federation.model import Told
 from albufera.federation.node.model import (
     AnsweredQuestion,
@@ -15,6 +15,7 @@ from albufera.federation.node.model import (
     OfferStatus,
     Status,
 )
+from albufera.kernel.errors import Refusal
 
 router = APIRouter(tags=["federation"])
 
@@ -161,8 +162,11 @@ def _answer(answer: AnsweredQuestion) -> AnswerResource:
 
 
 def _words(answer: AnsweredQuestion) -> str:
-    """Write the question for people; one that was not understood has no words of ours."""
-    return "" if answer.outcome == "not-understood" else sentence(answer.expression)
+    """Write the question for people; one that is none of ours has no words."""
+    try:
+        return sentence(check_expression(answer.expression))
+    except Refusal:
+        return ""
 
 
 def _status(status: Status) -> StatusResource:

@@ -71,6 +71,10 @@ class Client:
             httpx.Client(base_url=f"{url.rstrip('/')}/api/v1", headers=headers, timeout=60.0)
         )
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
     def get(self, path: str, **params: Any) -> Any:
         """GET a resource; parameters that are None are left out."""
         return self._call("GET", path, params={k: v for k, v in params.items() if v is not None})

@@ -65,8 +65,17 @@ class Commander:
 
     def settle(self) -> None:
         """On a local home, do what is due now: follow-up tasks and the log."""
-        if self.remote is None and "node" in self.__dict__:
+        if "node" in self.__dict__:
             self.node.worker().drain()
+
+    def leave(self) -> None:
+        """Do what is due, and let go of everything."""
+        opened = self.__dict__
+        self.settle()
+        if "client" in opened:
+            self.client.close()
+        if "node" in opened:
+            self.node.close()
 
     def wait(
         self, look: Callable[[], Any], over: Callable[[Any], bool], *, pause: float = 0.2

@@ -36,16 +36,16 @@ class Albufera(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; let its follow-up work and its log entries be done before leaving."""
         try:
-            result = super().invoke(ctx)
-            if isinstance(ctx.obj, Commander):
-                ctx.obj.settle()
-            return result
+            return super().invoke(ctx)
         except Refusal as refusal:
             _complain(ctx, refusal)
         except ValidationError as failure:
             first = failure.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
             click.echo(f"error: invalid-settings: {place}: {first['msg']}", err=True)
+        finally:
+            if isinstance(ctx.obj, Commander):
+                ctx.obj.leave()
         ctx.exit(1)
 
 

@@ -10,6 +10,7 @@ from starlette.datastructures import FormData
 
 from albufera.bootstrap.node import Node
 from albufera.compute.airlock.model import EgressFile, EgressRequest, EgressState
+from albufera.compute.model import JOB_NOT_FOUND
 from albufera.entrypoints.api.egress import DOWNLOAD_HEADERS, as_zip
 from albufera.entrypoints.plain import plain_bytes, whole_characters
 from albufera.entrypoints.web.rendering import (
@@ -59,7 +60,7 @@ def ask(node: NodeDep, actor: ActorDep, job_id: str, form: FormDep) -> Response:
     try:
         made = node.airlock.request(actor, job_id, paths, field(form, "purpose"))
     except Refusal as refusal:
-        if refusal.error.status in {401, 403, 404}:
+        if refusal.error.status in {401, 403} or refusal.code == JOB_NOT_FOUND.code:
             raise
         text = f"{refusal.detail} {refusal.error.remedy}"
         return redirect(f"/jobs/{job_id}", Flash("error", text))

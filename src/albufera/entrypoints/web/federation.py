@@ -1,5 +1,6 @@
 """Pages of this node's part in federations, for its operator."""
 
+import json
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,7 +15,7 @@ from albufera.entrypoints.web.rendering import (
     redirect,
     render,
 )
-from albufera.federation.expressions import sentence
+from albufera.federation.expressions import check_expression, sentence
 from albufera.federation.node.model import AnsweredQuestion, Candidate
 from albufera.kernel.actor import Actor
 from albufera.kernel.errors import Refusal
@@ -114,7 +115,8 @@ def _hubs(
 
 
 def _words(answer: AnsweredQuestion) -> str:
-    """Write the question for people; one that was not understood is shown as it came."""
-    if answer.outcome == "not-understood":
-        return str(answer.expression)[:300]
-    return sentence(answer.expression)
+    """Write the question for people; one that is none of ours is shown as it came."""
+    try:
+        return sentence(check_expression(answer.expression))
+    except Refusal:
+        return json.dumps(answer.expression)[:300]

@@ -74,6 +74,7 @@ def show_job(request: Request, node: NodeDep, actor: ActorDep, job_id: str) -> R
         outputs=outputs,
         more_outputs=more,
         words=words,
+        ended=_ENDS.get(job.reason, ""),
         facts=_facts(job),
     )
 
@@ -92,6 +93,17 @@ def cancel_job(node: NodeDep, actor: ActorDep, job_id: str, _form: FormDep) -> R
     node.jobs.cancel(actor, job_id)
     return redirect(f"/jobs/{job_id}", Flash("info", "The job is being ended."))
 
+
+_ENDS = {
+    "failed": "The command did not succeed",
+    "timeout": "It took longer than its flavour allows",
+    "out-of-memory": "It ran out of memory",
+    "disk-full": "It wrote more than its flavour allows",
+    "lost": "The run broke off",
+    "access-ended": "The right to use its dataset ended",
+    "sandbox-unavailable": "No sandbox could be had",
+}
+"""What the reasons of failed jobs mean."""
 
 _FIELDS = {"datasets": "dataset"}
 """The fields of the form that have another name in the API."""

@@ -101,6 +101,7 @@ class Holdings:
         found["sex"] = self._shares(
             [{**item, "value": _SEXES.get(item["value"])} for item in aggregate.get("sex") or ()]
         )
+        found["year"].sort(key=lambda share: share.value)
         bands = (aggregate.get("age") or {}).get("bands") or ()
         found["age"] = self._shares(
             [{"value": band["label"], "subjects": band["subjects"]} for band in bands]
