@@ -75,7 +75,11 @@ def addresses_of(routers: Iterable[APIRouter]) -> list[Address]:
         app.include_router(router)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # two pages may share a function's name
-        document = app.openapi()
+        return addresses_of_document(app.openapi())
+
+
+def addresses_of_document(document: Mapping[str, Any]) -> list[Address]:
+    """List the addresses that an OpenAPI document describes."""
     found = []
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -241,8 +245,3 @@ def hostile_reflections(headers: Mapping[str, str], body: bytes, media_type: str
     if away or (not location.startswith(("/", "http://"))):
         found.append(f"the answer leads away: {location}")
     return found
-
-
-def describe(value: Any) -> str:
-    """Shorten anything for a message."""
-    return str(value)[:3000]

@@ -1,26 +1,44 @@
 """Rude requests for pages, DICOMweb, the log's tiles and the hub: nothing answers with a 500."""
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from albufera.bootstrap.hub import Hub, create_hub_home, open_hub
 from albufera.entrypoints.dicom import routes as dicom_routes
 from albufera.entrypoints.http import CONTENT_SECURITY_POLICY
+from albufera.entrypoints.hub import pages_catalogue, pages_nodes, pages_queries, pages_session
+from albufera.entrypoints.hub.app import create_hub_app
 from albufera.entrypoints.node_app import create_node_app
 from albufera.entrypoints.web import routes as web_routes
 from albufera.entrypoints.web.environment import PROGRAM_PATHS
 from albufera.governance.model import Role
+from albufera.identity.backends.argon2 import Argon2Hasher
+from albufera.kernel.actor import SYSTEM
+from albufera.kernel.errors import Refusal
+from albufera.kernel.pages import PageRequest
+from albufera.settings import Settings
+from tests.databases import new_sqlite
 from tests.nodes import PASSWORD
 from tests.scenarios.furnished import Furnished, furnished_town
-from tests.scenarios.rude import Address, Request, RudeCaller, addresses_of, hostile_reflections
+from tests.scenarios.rude import (
+    Address,
+    Request,
+    RudeCaller,
+    addresses_of,
+    addresses_of_document,
+    hostile_reflections,
+)
 from tests.scenarios.wire import Answer, Wire
 
 pytestmark = pytest.mark.filterwarnings(
     # Starlette forgets to close the file of a part that is cut off; it goes with the request.
     "ignore:Exception ignored in. .function SpooledTemporaryFile"
 )
+FIRST_PAGE = PageRequest(None, 10)
 PROBLEM = "application/problem+json"
 SIGNED_IN = ("lung.steward", "lung.researcher", "admin")
 TILES = ("tile/0/000", "tile/0/000.p/5", "tile/entries/000.p/5", "tile/0/x999/999", "tile/63/000")
@@ -92,23 +110,33 @@ def judge(request: Request, answer: Answer) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def siege(furnished: Furnished) -> Iterator[Siege]:
+def siege(furnished: Furnished, cookies: list[tuple[str, str]]) -> Iterator[Siege]:
     wire = Wire(create_node_app(furnished.town.node))
-    yield Siege(wire, _caller(furnished, 7))
+    yield Siege(wire, _caller(furnished, 7, cookies))
     wire.close()
 
 
-def _caller(furnished: Furnished, seed: int) -> RudeCaller:
+def _caller(furnished: Furnished, seed: int, cookies: Sequence[tuple[str, str]]) -> RudeCaller:
     town = furnished.town
-    cookies = []
-    for username in SIGNED_IN:
-        token, session = town.node.identity.sign_in(username, PASSWORD, "127.0.0.1")
-        cookies.append((token, session.csrf_token))
     actors = [None, town.operator, *(town.people["LUNG", role] for role in Role)]
     actors.append(town.people["BREAST", Role.STEWARD])
     ids = {**furnished.ids, "path": list(TILES), "hub_id": ["hub-none"], "frame": ["0", "1", "99"]}
     ids["instance_uid"] = furnished.instance_uids()
     return RudeCaller(seed, ids, actors, cookies, furnished.files())
+
+
+def _sign_in(furnished: Furnished) -> list[tuple[str, str]]:
+    """Sessions and their CSRF tokens, made before rude sign-ins close these accounts."""
+    cookies = []
+    for username in SIGNED_IN:
+        token, session = furnished.town.node.identity.sign_in(username, PASSWORD, "127.0.0.1")
+        cookies.append((token, session.csrf_token))
+    return cookies
+
+
+@pytest.fixture(scope="module")
+def cookies(furnished: Furnished) -> list[tuple[str, str]]:
+    return _sign_in(furnished)
 
 
 PAGES = addresses_of([web_routes.router])
@@ -125,15 +153,61 @@ def test_dicomweb_holds(siege: Siege) -> None:
 
 
 @pytest.mark.heavy
-def test_pages_hold_longer(furnished: Furnished, siege: Siege) -> None:
-    siege.caller = _caller(furnished, 11)
+def test_pages_hold_longer(
+    furnished: Furnished, siege: Siege, cookies: list[tuple[str, str]]
+) -> None:
+    siege.caller = _caller(furnished, 11, cookies)
     siege.lay(PAGES, 400)
 
 
 @pytest.mark.heavy
-def test_dicomweb_holds_longer(furnished: Furnished, siege: Siege) -> None:
-    siege.caller = _caller(furnished, 13)
+def test_dicomweb_holds_longer(
+    furnished: Furnished, siege: Siege, cookies: list[tuple[str, str]]
+) -> None:
+    siege.caller = _caller(furnished, 13, cookies)
     siege.lay(DICOMWEB, 600)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    home = tmp_path_factory.mktemp("hub") / "home"
+    create_hub_home(home, "Hub", "http://127.0.0.1:8090")
+    new_sqlite(home / "albufera.sqlite")
+    opened = open_hub(Settings(home=home), Argon2Hasher(memory_kibibytes=64, passes=1))
+    yield opened
+    opened.close()
+
+
+def test_hub_holds(hub: Hub) -> None:
+    _besiege_hub(hub, 12, 17)
+
+
+@pytest.mark.heavy
+def test_hub_holds_longer(hub: Hub) -> None:
+    _besiege_hub(hub, 300, 19)
+
+
+def _besiege_hub(hub: Hub, each: int, seed: int) -> None:
+    """Call the hub's pages, REST and the counter for nodes, as its operator and as nobody."""
+    try:
+        operator = hub.identity.create_user(SYSTEM, "boss", PASSWORD, is_operator=True).actor()
+    except Refusal:  # made by the other test
+        operator = hub.identity.user_named("boss").actor()
+    ids = {
+        "kind": ["enrolments", "offers", "polls", "answers", "departures"],
+        "node_id": ["no-none"],
+        "query_id": [query.query_id for query in hub.questions.list(operator, FIRST_PAGE).items],
+    }
+    app = create_hub_app(hub)
+    wire = Wire(app)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # two pages may share a function's name
+        pages = (pages_session, pages_catalogue, pages_queries, pages_nodes)
+        addresses = addresses_of([*(module.router for module in pages)])
+        addresses += addresses_of_document(app.openapi())
+    caller = RudeCaller(seed, ids, [operator, None, hub.identity.user_named("boss").actor()])
+    Siege(wire, caller).lay(addresses, each)
+    wire.close()
 
 
 @pytest.mark.postgres
@@ -143,5 +217,5 @@ def test_pages_hold_on_postgresql(
     monkeypatch.setenv("ALBUFERA_DATABASE__URL", postgres_with_tables)
     with furnished_town(tmp_path) as built:
         wire = Wire(create_node_app(built.town.node))
-        Siege(wire, _caller(built, 5)).lay([*PAGES, *DICOMWEB], 6)
+        Siege(wire, _caller(built, 5, _sign_in(built))).lay([*PAGES, *DICOMWEB], 6)
         wire.close()

@@ -24,7 +24,7 @@ from tests.conftest import REAL_IMAGES
 
 pytestmark = [pytest.mark.heavy, pytest.mark.sandbox]
 
-PASSWORD = "a password of some length"  # noqa: S105
+PASSWORD = "a password of some length"
 FORM = Path(__file__).parents[2] / "src/albufera/clinical/forms/lung.json"
 PEOPLE = {
     "ana": "steward",
@@ -167,7 +167,7 @@ def _take_in(shell: Shell, patients: list[PhantomPatient]) -> None:
         shell.run("project", "add-collection", "LUNG", "real")
         real = ("ingest", str(REAL_IMAGES), "--project", "LUNG", "--collection", "real")
         assert sum(shell.run(*real, as_user="ana")["counts"].values()) > 0
-    studies = shell.run("study", "list", "--collection", "main", as_user="ana")
+    studies = shell.run("study", "list", "--project", "LUNG", "--collection", "main", as_user="ana")
     assert len(studies) == sum(len(patient.studies) for patient in patients)
     content = b"".join(path.read_bytes() for path in (shell.home / "lake").rglob("*.dcm"))
     for patient in patients:
@@ -187,14 +187,14 @@ def _clinical(shell: Shell, folder: Path, patients: list[PhantomPatient]) -> Non
     shell.run("clinical", "form", str(FORM), "--project", "LUNG", as_user="ana")
     load = ("clinical", "load", "patients.csv", "--project", "LUNG")
     report = shell.run(*load, as_user="ana")
-    assert report["new"] == len(patients) - 1
+    assert report["new"] == len(patients)  # one of them has no images yet, which is only a warning
     assert (2, "age_at_diagnosis") in {(item["row"], item["column"]) for item in report["errors"]}
     assert report["unknownSubjects"] == 1
     strict = shell._run((*load, "--strict"), "ana", as_json=True)
     assert strict.returncode == 1
-    assert json.loads(strict.stdout)["unchanged"] == len(patients) - 1
+    assert json.loads(strict.stdout)["unchanged"] == len(patients)
     shown = shell.run("clinical", "show", "--project", "LUNG", "--records", as_user="ana")
-    assert len(shown) == len(patients) - 1
+    assert len(shown) == len(patients)
 
 
 def _dataset(shell: Shell) -> str:

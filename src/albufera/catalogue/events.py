@@ -8,7 +8,10 @@ from albufera.kernel.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetCreated(Event):
-    """A draft was asked for; with `previous_id` it is a new version of that dataset."""
+    """A draft was asked for.
+
+    With `previous_id` it is a new version of that dataset.
+    """
 
     verb: ClassVar[str] = "dataset.created"
     dataset_id: str
@@ -103,7 +106,10 @@ class DatasetIdentified(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetVerified(Event):
-    """Every byte of a dataset was read again. `root` is the root of what was read."""
+    """Every byte of a dataset was read again.
+
+    `root` is the root of what was read.
+    """
 
     verb: ClassVar[str] = "dataset.verified"
     dataset_id: str

@@ -27,7 +27,10 @@ class DatasetUsed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobEnded(Event):
-    """A job ended; `reason` is one of the runner's end reasons, or `access-ended`."""
+    """A job ended.
+
+    `reason` is one of the runner's end reasons, or `access-ended`.
+    """
 
     verb: ClassVar[str] = "job.ended"
     job_id: str

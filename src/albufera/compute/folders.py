@@ -175,8 +175,8 @@ def _open_own(name: str, folder: int | None = None) -> int:
     """
     named = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
-        itself = f"/proc/self/fd/{named}"
-        os.chmod(itself, 0o700)
+        itself = Path(f"/proc/self/fd/{named}")
+        itself.chmod(0o700)
         return os.open(itself, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     finally:
         os.close(named)

@@ -27,6 +27,7 @@ from albufera.kernel.errors import (
     ErrorCode,
     Refusal,
 )
+from albufera.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,11 @@ class HasIdentity(Protocol):
         """Who holds which session."""
         ...
 
+    @property
+    def settings(self) -> Settings:
+        """The settings of the home."""
+        ...
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -74,7 +80,7 @@ def caller_of(request: Request) -> Caller:
     """Find the caller of a request: the local command line, a bearer token, or a cookie."""
     if LOCAL_ACTOR in request.scope:
         return Caller(request.scope[LOCAL_ACTOR])
-    identity = _services(request).identity
+    identity = services_of(request).identity
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         session = identity.session(bearer.strip())
@@ -165,7 +171,8 @@ def _first_complaint(failure: RequestValidationError) -> str:
     return f"{complaints[0]['field'] or 'The request'}: {complaints[0]['message']}"
 
 
-def _services(request: Request) -> HasIdentity:
+def services_of(request: Request) -> HasIdentity:
+    """Return what serves this request: a node or a hub."""
     services: HasIdentity = request.app.state.services
     return services
 

@@ -8,9 +8,10 @@ from albufera.kernel.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesAdmitted(Event):
-    """A series came into being or grew: `instance_count` is what it holds now.
+    """A series came into being or grew.
 
-    `digest` is `records.content_digest` of all its instances.
+    `instance_count` is what it holds now, and `digest` is `records.content_digest` of all its
+    instances.
     """
 
     verb: ClassVar[str] = "series.admitted"

@@ -197,7 +197,7 @@ def test_a_question_in_the_browser(place: World) -> None:
     asked = client.post("/queries", data=form)
     assert asked.status_code == 303
     result = client.get(asked.headers["location"])
-    assert "Modality = ct and age ≥ 50" in result.text
+    assert "Modality = CT and age ≥ 50" in result.text
     assert "waiting" in result.text
     assert "data-live" in result.text
     wrong = client.post("/queries", data={**form, "age_from": "old"})

@@ -83,7 +83,8 @@ def test_what_is_wrong_is_said_beside_the_field(
     place: Yard, change: dict[str, str], field: str, text: str
 ) -> None:
     good = {"dataset": place.dataset_id, "command": "true", "flavour": ""}
-    answer = post(place, "/jobs", **{**good, **change})
+    with place.town.client(place.researcher) as client:
+        answer = client.post("/jobs", data={**good, **change}, headers=PAGE)
     assert answer.status_code in {404, 422}
     assert f'id="f-{field}-error"' in answer.text
     assert text in html.unescape(answer.text)

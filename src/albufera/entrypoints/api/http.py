@@ -16,14 +16,15 @@ from albufera.entrypoints.api.resources import (
     get_page,
     to_page,
 )
-from albufera.entrypoints.http import CSRF_HEADER, Caller, caller_of, check_csrf
-from albufera.kernel.actor import ANONYMOUS, Actor, ActorKind
-from albufera.kernel.errors import CHANGED_MEANWHILE, NOT_SIGNED_IN
+from albufera.entrypoints.callers import ActorDep, CallerDep, get_actor, get_caller
+from albufera.kernel.actor import ANONYMOUS, Actor
+from albufera.kernel.errors import CHANGED_MEANWHILE
 
 __all__ = [
     "PROBLEMS",
     "ActorDep",
     "AnyoneDep",
+    "CallerDep",
     "NodeDep",
     "PageDep",
     "Resource",
@@ -45,27 +46,12 @@ def get_node(request: Request) -> Node:
     return node
 
 
-def get_caller(request: Request) -> Caller:
-    """Return the caller, having checked that a changing request is really theirs."""
-    caller = caller_of(request)
-    check_csrf(request, caller, request.headers.get(CSRF_HEADER))
-    return caller
-
-
-def get_actor(caller: Annotated[Caller, Depends(get_caller)]) -> Actor:
-    """Return the signed-in actor. Raises `not-signed-in`."""
-    if caller.actor.kind is ActorKind.ANONYMOUS:
-        raise NOT_SIGNED_IN()
-    return caller.actor
-
-
-def get_actor_or_anonymous(caller: Annotated[Caller, Depends(get_caller)]) -> Actor:
+def get_actor_or_anonymous(caller: CallerDep) -> Actor:
     """Return the actor of a route that anybody may call."""
     return caller.actor or ANONYMOUS
 
 
 NodeDep = Annotated[Node, Depends(get_node)]
-ActorDep = Annotated[Actor, Depends(get_actor)]
 AnyoneDep = Annotated[Actor, Depends(get_actor_or_anonymous)]
 
 

@@ -1,31 +1,13 @@
-"""`/session` and `/me`: signing in and out by program, and who I am."""
+"""`/me`: who I am, and what I am where. Signing in and out is shared with hubs."""
 
-from typing import Annotated
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Depends, Request, Response
-from pydantic import Field
-
-from albufera.entrypoints.api.http import ActorDep, NodeDep, Resource, get_caller
-from albufera.entrypoints.http import Caller
+from albufera.entrypoints.api import signing_in
+from albufera.entrypoints.api.http import ActorDep, NodeDep, Resource
 from albufera.governance.model import Role
 
 router = APIRouter(tags=["identity"])
-
-
-class Credentials(Resource):
-    """A user name and a password."""
-
-    username: str = Field(max_length=64)
-    password: str = Field(max_length=256)
-
-
-class SessionResource(Resource):
-    """A new session. Send the token as `Authorization: Bearer …`."""
-
-    token: str
-    csrf_token: str
-    expires_at: str
-    username: str
+router.include_router(signing_in.router)
 
 
 class RoleResource(Resource):
@@ -42,29 +24,6 @@ class Me(Resource):
     username: str
     is_operator: bool
     roles: list[RoleResource]
-
-
-@router.post("/session", status_code=201)
-def sign_in(node: NodeDep, request: Request, body: Credentials) -> SessionResource:
-    """Sign in with a local account; the answer holds the bearer token."""
-    address = request.client.host if request.client else "local"
-    token, session = node.identity.sign_in(body.username, body.password, address)
-    return SessionResource(
-        token=token,
-        csrf_token=session.csrf_token,
-        expires_at=session.expires_at.isoformat(),
-        username=session.user.username,
-    )
-
-
-@router.delete("/session", status_code=204)
-def sign_out(
-    node: NodeDep, request: Request, _caller: Annotated[Caller, Depends(get_caller)]
-) -> Response:
-    """End the session of the bearer token."""
-    _, _, token = request.headers.get("authorization", "").partition(" ")
-    node.identity.sign_out(token.strip())
-    return Response(status_code=204)
 
 
 @router.get("/me")

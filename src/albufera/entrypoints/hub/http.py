@@ -1,13 +1,10 @@
-"""What the hub's REST modules share: the hub and the caller."""
+"""The hub that serves a request."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from albufera.bootstrap.hub import Hub
-from albufera.entrypoints.http import CSRF_HEADER, Caller, caller_of, check_csrf
-from albufera.kernel.actor import Actor, ActorKind
-from albufera.kernel.errors import NOT_SIGNED_IN
 
 
 def get_hub(request: Request) -> Hub:
@@ -16,20 +13,4 @@ def get_hub(request: Request) -> Hub:
     return hub
 
 
-def get_caller(request: Request) -> Caller:
-    """Return the caller, having checked that a changing request is really theirs."""
-    caller = caller_of(request)
-    check_csrf(request, caller, request.headers.get(CSRF_HEADER))
-    return caller
-
-
-def get_actor(caller: Annotated[Caller, Depends(get_caller)]) -> Actor:
-    """Return the signed-in actor. Raises `not-signed-in`."""
-    if caller.actor.kind is ActorKind.ANONYMOUS:
-        raise NOT_SIGNED_IN()
-    return caller.actor
-
-
 HubDep = Annotated[Hub, Depends(get_hub)]
-ActorDep = Annotated[Actor, Depends(get_actor)]
-CallerDep = Annotated[Caller, Depends(get_caller)]

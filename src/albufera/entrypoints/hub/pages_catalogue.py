@@ -125,9 +125,11 @@ def _charts(offer: DatasetOffer) -> tuple[list[Chart], list[tuple[str, str]]]:
         shares = offer.distributions.get(name, [])
         told = [(share.value, share.at_least) for share in shares if share.at_least is not None]
         if told:
-            label, of = LABELS[name], offer.subjects.told().sure
+            label, whole = LABELS[name], offer.subjects.told().sure
             charts.append(
-                bar_chart(label, told, prefix=name, limit=20, unit="subjects", label=label, of=of)
+                bar_chart(
+                    label, told, prefix=name, limit=20, unit="subjects", label=label, whole=whole
+                )
             )
         untold = [share.value for share in shares if share.at_least is None]
         if untold:

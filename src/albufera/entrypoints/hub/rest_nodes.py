@@ -4,7 +4,8 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from albufera.entrypoints.api.resources import Resource
-from albufera.entrypoints.hub.http import ActorDep, HubDep
+from albufera.entrypoints.callers import ActorDep
+from albufera.entrypoints.hub.http import HubDep
 from albufera.federation.hub.model import EnrolledNode, NodeState
 from albufera.kernel import clock
 

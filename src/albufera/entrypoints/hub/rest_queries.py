@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from albufera.entrypoints.api.resources import PageDep, Resource, ResourcePage, to_page
-from albufera.entrypoints.hub.http import ActorDep, HubDep
+from albufera.entrypoints.callers import ActorDep
+from albufera.entrypoints.hub.http import HubDep
 from albufera.federation.expressions import sentence
 from albufera.federation.hub.model import NodeAnswer, Query, Result, Standing
 from albufera.federation.model import Told

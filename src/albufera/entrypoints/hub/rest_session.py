@@ -1,28 +1,15 @@
 """`/session` and `/me` of a hub."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
 from pydantic import Field
 
+from albufera.entrypoints.api import signing_in
 from albufera.entrypoints.api.resources import Resource
-from albufera.entrypoints.hub.http import ActorDep, CallerDep, HubDep
+from albufera.entrypoints.callers import ActorDep
+from albufera.entrypoints.hub.http import HubDep
 
 router = APIRouter(tags=["identity"])
-
-
-class Credentials(Resource):
-    """A user name and a password."""
-
-    username: str = Field(max_length=64)
-    password: str = Field(max_length=256)
-
-
-class SessionResource(Resource):
-    """A new session. Send the token as `Authorization: Bearer …`."""
-
-    token: str
-    csrf_token: str
-    expires_at: str
-    username: str
+router.include_router(signing_in.router)
 
 
 class Me(Resource):
@@ -41,27 +28,6 @@ class NewUser(Resource):
     name: str = Field("", max_length=200)
     organisation: str = Field("", max_length=200)
     is_operator: bool = False
-
-
-@router.post("/session", status_code=201)
-def sign_in(hub: HubDep, request: Request, body: Credentials) -> SessionResource:
-    """Sign in with a local account; the answer holds the bearer token."""
-    address = request.client.host if request.client else "local"
-    token, session = hub.identity.sign_in(body.username, body.password, address)
-    return SessionResource(
-        token=token,
-        csrf_token=session.csrf_token,
-        expires_at=session.expires_at.isoformat(),
-        username=session.user.username,
-    )
-
-
-@router.delete("/session", status_code=204)
-def sign_out(hub: HubDep, request: Request, _caller: CallerDep) -> Response:
-    """End the session of the bearer token."""
-    _, _, token = request.headers.get("authorization", "").partition(" ")
-    hub.identity.sign_out(token.strip())
-    return Response(status_code=204)
 
 
 @router.get("/me")

@@ -30,6 +30,7 @@ from albufera.kernel.actor import Actor
 from albufera.kernel.errors import INVALID, WRONG_STATE, Refusal
 from albufera.kernel.outbox import TaskState
 from albufera.kernel.pages import PageRequest
+from albufera.kernel.policy import Thing
 
 router = APIRouter()
 
@@ -121,10 +122,14 @@ def series_page(
     opened = node.catalogue.show(actor, dataset_id)
     page = node.catalogue.series(actor, dataset_id, PageRequest(after or None, 100))
     base = f"/datasets/{dataset_id}/series"
+    studies = Thing("study", project_id=opened.dataset.project_id)
+    with node.database.read() as connection:
+        opens_studies = node.policy.may(connection, actor, "study.view", studies)
     return render(
         request,
         "datasets/series.html",
         dataset=opened.dataset,
+        opens_studies=opens_studies,
         found={"items": page.items},
         next_href=_address(base, {}, after=page.next_after) if page.next_after else None,
         first_href=base if after else None,

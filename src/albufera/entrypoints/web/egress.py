@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
+from markupsafe import Markup
 from starlette.datastructures import FormData
 
 from albufera.bootstrap.node import Node
@@ -76,9 +77,10 @@ def show(request: Request, node: NodeDep, actor: ActorDep, request_id: str) -> R
     found, allowed = node.airlock.show(actor, request_id)
     previews = _previews(node, actor, found) if "inspect" in allowed else {}
     files = [{**_file(file), "preview": previews.get(i)} for i, file in enumerate(found.files)]
+    job = Markup('<a href="/jobs/{0}">{0}</a>').format(found.job_id)
     facts = [
         ("Asked by", found.owner),
-        ("Job", found.job_id),
+        ("Job", job if found.owner_id == actor.user_id or actor.is_operator else found.job_id),
         ("Requested", f"{found.requested_at:%Y-%m-%d %H:%M} UTC"),
         ("Size", human_bytes(found.size)),
         ("Reviewed by", found.reviewer),

@@ -3,14 +3,15 @@
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Depends, Request
-from fastapi.responses import RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.datastructures import FormData
 
@@ -146,3 +147,48 @@ def own_address(target: str) -> str:
     """Return an address of this very site; anything else becomes the first page."""
     safe = target.startswith("/") and not target.startswith(("//", "/\\"))
     return target if safe and target.isprintable() else "/"
+
+
+class Pages:
+    """Renders the pages of a node or of a hub, each within its own frame.
+
+    `frame` gives what base.html needs: viewer, navigation and name.
+    """
+
+    def __init__(self, frame: Callable[[Request, Caller], dict[str, Any]]) -> None:
+        self._frame = frame
+
+    def render(
+        self, request: Request, template: str, status: int = 200, /, **context: Any
+    ) -> HTMLResponse:
+        """Render a page with what every page needs."""
+        caller = caller_of(request)
+        shown = {
+            "path": request.url.path,
+            "csrf_token": caller.session.csrf_token if caller.session else "",
+            "flash": flashes(request),
+            **self._frame(request, caller),
+            **context,
+        }
+        response = HTMLResponse(ENVIRONMENT.get_template(template).render(shown), status)
+        response.headers["cache-control"] = "no-store" if caller.session else "no-cache"
+        response.headers["vary"] = "Cookie"
+        if FLASH_COOKIE in request.cookies:
+            response.delete_cookie(FLASH_COOKIE)
+        return response
+
+    def error_page(self, request: Request, answer: JSONResponse) -> Response:
+        """Return problem details as a page; who is not signed in is led to the sign-in page."""
+        shown = json.loads(bytes(answer.body))
+        if answer.status_code == 401 and request.method == "GET":  # noqa: PLR2004
+            target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return redirect(f"/sign-in?next={quote(target)}")
+        return self.render(request, "error.html", answer.status_code, problem=shown)
+
+
+def navigation(path: str, sections: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return the sections (label, address) as base.html shows them."""
+    return [
+        {"label": label, "href": href, "current": is_current(path, href), "count": None}
+        for label, href in sections
+    ]

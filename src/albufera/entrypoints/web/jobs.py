@@ -1,15 +1,17 @@
 """Pages of jobs: list, new, one job with its live log, cancel."""
 
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
+from markupsafe import Markup
 from starlette.datastructures import FormData, UploadFile
 
 from albufera.compute.jobs import Submission
-from albufera.compute.model import MAX_ATTACHED_BYTES, Job, JobState
+from albufera.compute.model import MAX_ATTACHED_BYTES, Flavour, Job, JobState
 from albufera.entrypoints.plain import plain, plain_bytes
 from albufera.entrypoints.web.rendering import (
     ActorDep,
@@ -75,7 +77,7 @@ def show_job(request: Request, node: NodeDep, actor: ActorDep, job_id: str) -> R
         more_outputs=more,
         words=words,
         ended=_ENDS.get(job.reason, ""),
-        facts=_facts(job),
+        facts=_facts(job, node.catalogue.titles(actor, job.dataset_ids)),
     )
 
 
@@ -150,10 +152,7 @@ def _form(
         values=values,
         errors=errors,
         datasets=[(item.dataset_id, f"{item.name} · version {item.version}") for item in usable],
-        flavours=[
-            (f.name, f"{f.name}: {f.cpus:g} CPUs, {human_bytes(f.memory_bytes)}, {f.seconds} s")
-            for f in node.jobs.flavours.values()
-        ],
+        flavours=[(item.name, _flavour_label(item)) for item in node.jobs.flavours.values()],
         availability=node.jobs.runner.available(),
     )
 
@@ -168,13 +167,21 @@ async def _uploads(form: FormData) -> dict[str, bytes]:
     return files
 
 
-def _facts(job: Job) -> list[tuple[str, Any]]:
+def _flavour_label(flavour: Flavour) -> str:
+    memory, minutes = human_bytes(flavour.memory_bytes), max(1, flavour.seconds // 60)
+    return f"{flavour.name}: {flavour.cpus:g} CPUs, {memory}, {minutes} min"
+
+
+def _link(href: str, label: str) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(href, label)
+
+
+def _facts(job: Job, titles: Mapping[str, str]) -> list[tuple[str, Any]]:
     seconds = None
     if job.started_at is not None and job.ended_at is not None:
         seconds = (job.ended_at - job.started_at).total_seconds()
     facts = [
-        ("Command", words(job.command)),
-        ("Datasets", ", ".join(job.dataset_ids)),
+        ("Datasets", [_link(f"/datasets/{d}", titles.get(d, d)) for d in job.dataset_ids]),
         ("Flavour", job.flavour),
         ("Asked by", job.owner),
         ("Exit code", job.exit_code),

@@ -1,15 +1,12 @@
 """Rendering pages of a node: navigation and the frame around every page."""
 
-import json
 from collections.abc import Callable
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import Depends, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from albufera.bootstrap.node import Node
-from albufera.entrypoints.http import Caller, caller_of
+from albufera.entrypoints.http import Caller
 from albufera.entrypoints.web.environment import (
     ENVIRONMENT,
     FLASH_COOKIE,
@@ -18,15 +15,15 @@ from albufera.entrypoints.web.environment import (
     CallerDep,
     Flash,
     FormDep,
+    Pages,
     Viewer,
     field,
-    flashes,
     get_actor,
     get_caller,
     get_form,
     human_bytes,
-    is_current,
     make_environment,
+    navigation,
     redirect,
     static_url,
     wants_page,
@@ -90,18 +87,6 @@ def get_node(request: Request) -> Node:
 NodeDep = Annotated[Node, Depends(get_node)]
 
 
-def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """Render a page with what every page needs."""
-    caller = caller_of(request)
-    shown = {**_frame(request, caller), **context}
-    response = HTMLResponse(ENVIRONMENT.get_template(template).render(shown), status)
-    response.headers["cache-control"] = "no-store" if caller.session else "no-cache"
-    response.headers["vary"] = "Cookie"
-    if FLASH_COOKIE in request.cookies:
-        response.delete_cookie(FLASH_COOKIE)
-    return response
-
-
 def _frame(request: Request, caller: Caller) -> dict[str, Any]:
     node: Node = request.app.state.services
     viewer: Viewer | None = None
@@ -112,25 +97,13 @@ def _frame(request: Request, caller: Caller) -> dict[str, Any]:
         name = caller.session.user.name if caller.session else caller.actor.username
         shown = [f"{role} in {code}" for code, role in held]
         viewer = Viewer(name, caller.actor.username, shown, caller.actor.is_operator)
-    path = request.url.path
+    seen = [(label, href) for label, href, shows in NAVIGATION if shows(caller.actor, roles)]
     return {
         "viewer": viewer,
         "node_name": node.settings.node.name,
-        "path": path,
-        "csrf_token": caller.session.csrf_token if caller.session else "",
-        "flash": flashes(request),
-        "navigation": [
-            {"label": label, "href": href, "current": is_current(path, href), "count": None}
-            for label, href, shows in NAVIGATION
-            if shows(caller.actor, roles)
-        ],
+        "navigation": navigation(request.url.path, seen),
     }
 
 
-def error_page(request: Request, answer: JSONResponse) -> Response:
-    """Return problem details as a page; who is not signed in is led to the sign-in page."""
-    shown = json.loads(bytes(answer.body))
-    if answer.status_code == 401 and request.method == "GET":  # noqa: PLR2004
-        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return redirect(f"/sign-in?next={quote(target)}")
-    return render(request, "error.html", answer.status_code, problem=shown)
+PAGES = Pages(_frame)
+render, error_page = PAGES.render, PAGES.error_page

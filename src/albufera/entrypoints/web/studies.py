@@ -70,10 +70,10 @@ def study_page(
     actor: ActorDep,
     study_id: str,
     series: Text = "",
-    slice: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    slice: Annotated[int | None, Query(ge=1, le=1_000_000)] = None,
     window: Annotated[str, Query(max_length=50)] = "auto",
 ) -> Response:
-    """Show a study, its series, and the pictures of one of them."""
+    """Show a study, its series, and the pictures of one of them, beginning in the middle."""
     parse_window(window)
     opened = node.lake.open_study(actor, study_id.replace("\0", ""))
     shown = _chosen(opened.series, series)
@@ -85,7 +85,7 @@ def study_page(
         series=opened.series,
         shown=shown,
         slices=slices,
-        slice=max(1, min(slice, slices)),
+        slice=max(1, min(slice or slices // 2 + 1, slices)),
         window=window or "auto",
         presets=CT_WINDOWS if shown and shown.modality == "CT" else OTHER_WINDOWS,
         pattern=f"/series/{shown.series_id}/picture?slice={{slice}}&window={{window}}"
