@@ -14,7 +14,7 @@ NAVIGATION = {
     "": {"/?", "/datasets?", "/sign-in?"},
     "admin": {"/?", "/ingests?", "/studies?", "/studies/#?", "/jobs/#?", "/airlock/#?", "/trace?"},
     "steward": {"/studies/#?", "/datasets/#?", "/datasets/new?", "/ingests/#?", "/catalogue?"},
-    "researcher": {"/jobs?", "/jobs/#?", "/jobs/new?", "/airlock/#?", "/datasets/#/apply?"},
+    "researcher": {"/jobs?", "/jobs/#?", "/jobs/new?", "/airlock/#?"},
     "project-admin": {"/projects/LUNG?", "/projects?"},
     "committee": {"/applications?", "/applications/#?"},
     "reviewer": {"/airlock?", "/airlock/#?"},
@@ -37,7 +37,7 @@ def test_errors_are_pages_too(visit: NewVisit) -> None:
     assert look(visitor, "/datasets/ds-none") == ["status 404"]
     assert visitor.page.locator("h1").count() == 1
     assert "no such dataset" in visitor.page.locator("h1").inner_text()
-    assert visitor.page.get_by_text("What to do.").is_visible()
+    assert visitor.page.get_by_text("dataset-not-found").is_visible()
 
 
 @pytest.mark.parametrize("path", ["/", "/datasets", "/trace", "/studies", "/catalogue"])

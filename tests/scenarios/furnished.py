@@ -64,7 +64,10 @@ class _Furnisher:
         self.town = built
         self.folder = folder
         app = create_node_app(built.node)
-        self._of = lambda role: Client.of_app(app, built.people["LUNG", role])
+        self._clients = {
+            role: Client.of_app(app, built.people["LUNG", role])
+            for role in (Role.STEWARD, Role.RESEARCHER, Role.COMMITTEE_MEMBER)
+        }
         self.ids: dict[str, list[str]] = {}
 
     def furnish(self) -> None:
@@ -89,7 +92,7 @@ class _Furnisher:
         with (self.folder / "patients.csv").open("rb") as stream:
             node.clinical.load(steward, "LUNG", stream)
         self.ids["ingest_id"] = [
-            item["ingestId"] for item in self._of(Role.STEWARD).items("ingests")
+            item["ingestId"] for item in self._clients[Role.STEWARD].items("ingests")
         ]
         self.ids |= {"code": ["LUNG", "BREAST"], "username": ["admin", "lung.researcher"]}
         self.ids["role"] = [role.value for role in Role]
@@ -101,7 +104,7 @@ class _Furnisher:
                             self.ids.setdefault(name, []).append(row[name])
 
     def _dataset(self, name: str, act: str = "release") -> str:
-        steward = self._of(Role.STEWARD)
+        steward = self._clients[Role.STEWARD]
         made = steward.post("datasets", {"name": name, "project": "LUNG", "where": "modality = CT"})
         dataset_id = str(made["id"])
         self.town.drain()
@@ -115,7 +118,7 @@ class _Furnisher:
         return dataset_id
 
     def _access(self, published: str, released: str) -> None:
-        researcher, committee = self._of(Role.RESEARCHER), self._of(Role.COMMITTEE_MEMBER)
+        researcher, committee = self._clients[Role.RESEARCHER], self._clients[Role.COMMITTEE_MEMBER]
         for dataset_id in (published, released):
             found = researcher.post(f"datasets/{dataset_id}/applications", {"purpose": "Research."})
             self.ids.setdefault("application_id", []).append(found["applicationId"])
@@ -125,7 +128,7 @@ class _Furnisher:
 
     def _job(self, dataset_id: str) -> None:
         """A finished job and its egress request, where the sandbox can be had."""
-        researcher = self._of(Role.RESEARCHER)
+        researcher = self._clients[Role.RESEARCHER]
         command = ["sh", "-c", "echo a,b > $ALBUFERA_OUTPUTS/results.csv; echo done"]
         try:
             job = researcher.post("jobs", {"datasets": [dataset_id], "command": command})

@@ -70,7 +70,7 @@ def _fuzz(furnished: Furnished, part: str, examples: int) -> None:
     complaints = []
     try:
         for found in schema.get_all_operations():
-            complaint = _try(found.ok(), _Prober(furnished, wire, part), examples)
+            complaint = _try(found, _Prober(furnished, wire, part), examples)
             if complaint:
                 complaints.append(complaint)
     finally:
@@ -78,7 +78,8 @@ def _fuzz(furnished: Furnished, part: str, examples: int) -> None:
     assert not complaints, f"{len(complaints)} operations:\n\n" + "\n\n".join(complaints)
 
 
-def _try(operation: Any, prober: "_Prober", examples: int) -> str:
+def _try(found: Any, prober: "_Prober", examples: int) -> str:
+    operation = found.ok()
     cases = st.one_of(
         operation.as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE),
         operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE),
@@ -118,9 +119,9 @@ class _Prober:
         """Send one case. Raises AssertionError."""
         self._place_identifiers(case, draw)
         request = _prepare(case)
-        target = request.url.removeprefix("http://localhost").encode()
+        target = str(request.url).removeprefix("http://localhost").encode()
         headers = [(k.encode("latin-1"), _bytes(v)) for k, v in request.headers.items()]
-        body = _bytes(request.body or b"")
+        body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
         answer = self.wire.send(str(request.method), target, headers, body, self.actor)
         shown = f"{request.method} {target!r}\n{headers}\n{body[:600]!r}"
         judge(answer, shown)
@@ -129,16 +130,17 @@ class _Prober:
 
     def _place_identifiers(self, case: Any, draw: st.DataObject) -> None:
         """Put what exists in the place of most path parameters, and what hurts in some."""
+        likely, evenly = st.integers(0, 4), st.booleans()
         for name in case.path_parameters or {}:
             known = self.furnished.ids.get(name, [])
-            if known and draw.draw(st.integers(0, 4)) > 0:
+            if known and draw.draw(likely) > 0:
                 case.path_parameters[name] = draw.draw(st.sampled_from(known))
-            elif draw.draw(st.booleans()):
+            elif draw.draw(evenly):
                 case.path_parameters[name] = quote(draw.draw(HOSTILE), safe="")
         if isinstance(case.body, dict):
             for name in case.body:
                 known = self.furnished.ids.get(_IN_BODIES.get(name, ""), [])
-                if known and draw.draw(st.booleans()):
+                if draw.draw(evenly) and known:
                     chosen = draw.draw(st.sampled_from(known))
                     case.body[name] = [chosen] if name == "datasets" else chosen
 

@@ -220,8 +220,13 @@ def _dataset(shell: Shell) -> str:
     asked = shell.run("application", "submit", dataset_id, "--purpose", "A count.", as_user="ben")
     decide = ("application", "approve", asked["applicationId"], "--reason", "Fine.")
     assert shell.refused(*decide, as_user="ben")["code"]
-    assert shell.run(*decide, as_user="dimi")["state"] == "approved"
-    assert len(shell.run("grant", "list", "--mine", as_user="ben")) == 1
+    given = shell.run(*decide, as_user="dimi")
+    assert given["state"] == "active"
+    assert [item["grantId"] for item in shell.run("grant", "list", "--mine", as_user="ben")] == [
+        given["grantId"]
+    ]
+    shown = shell.run("application", "show", asked["applicationId"], as_user="ben")
+    assert shown["state"] == "approved"
     return dataset_id
 
 

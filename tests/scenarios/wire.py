@@ -79,7 +79,8 @@ class Wire:
         async def receive() -> Message:
             if waiting:
                 return waiting.pop()
-            return await asyncio.get_running_loop().create_future()  # the client stays
+            await asyncio.Event().wait()  # the client stays
+            return {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -5,6 +5,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
@@ -38,7 +39,7 @@ def create_node_app(node: Node) -> FastAPI:
     app.include_router(web_routes.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.include_router(health_routes(node))
-    for failure in (Refusal, RequestValidationError, HTTPException, Exception):
+    for failure in (Refusal, RequestValidationError, HTTPException, DataError, Exception):
         app.add_exception_handler(failure, answer_failure)
     app.add_middleware(Idempotency, database=node.database)
     app.add_middleware(BodyLimit, limit=node.settings.web.max_upload_bytes)

@@ -30,7 +30,7 @@ _WHY_NOT = {
     "properties": "variables are not nested",
     "items": "a variable has one value",
 }
-ROLES = frozenset({"diagnosis"})
+ROLES = ("diagnosis",)
 
 
 def read_variable(
@@ -116,7 +116,7 @@ def _problems_of_string(schema: Mapping[str, Any]) -> Iterator[str]:
         yield "`format` is “date” or left out."
     if is_date and "enum" in schema:
         yield "a date has no `enum`."
-    if "x-date" in schema and (not is_date or schema["x-date"] not in set(DateRule)):
+    if "x-date" in schema and (not is_date or schema["x-date"] not in tuple(DateRule)):
         yield "`x-date` is for dates: “shift” (the default) or “shifted-already”."
     longest = schema.get("maxLength", MAX_TEXT)
     if not isinstance(longest, int) or longest > MAX_TEXT:

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
@@ -47,7 +48,7 @@ def create_hub_app(hub: Hub) -> FastAPI:
         app.include_router(pages.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_api_route("/healthz", health, include_in_schema=False)
-    for failure in (Refusal, RequestValidationError, HTTPException, Exception):
+    for failure in (Refusal, RequestValidationError, HTTPException, DataError, Exception):
         app.add_exception_handler(failure, answer_failure)
     app.add_middleware(BodyLimit, limit=MAX_MESSAGE_BYTES)
     app.add_middleware(SecurityHeaders)
