@@ -1,7 +1,9 @@
 """`demo`: a node with a demonstration project, served on loopback."""
 
+import os
 import shutil
 import socket
+import sys
 import time
 
 import click
@@ -9,13 +11,11 @@ import click
 from albufera.bootstrap.home import Home
 from albufera.bootstrap.node import create_node
 from albufera.entrypoints.cli.context import Commander, pass_commander
-from albufera.entrypoints.cli.home import serve_home
 from albufera.entrypoints.demonstration.people import PROJECT, Account, read_accounts
 from albufera.entrypoints.demonstration.story import Story
 from albufera.kernel.errors import CONFLICT
 
 BEGUN = "demonstration-begun"
-ROLES = {"web", "dicom", "worker"}
 
 
 @click.command()
@@ -38,7 +38,15 @@ def demo(commander: Commander, host: str, port: int, no_serve: bool) -> None:
     )
     _print(commander, url, accounts)
     if not no_serve:
-        serve_home(commander, host, port, ROLES)
+        _become_server(commander, host, port)
+
+
+def _become_server(commander: Commander, host: str, port: int) -> None:
+    """Go on as `serve` in a fresh process: what was needed to play the story is let go of."""
+    home = str(commander.settings.home)
+    options = ["--home", home, "serve", "--host", host, "--port", str(port)]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "albufera.entrypoints.cli.main", *options])
 
 
 def _make(commander: Commander, url: str) -> list[Account]:
