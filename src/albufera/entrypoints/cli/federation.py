@@ -73,7 +73,7 @@ def serve(commander: Commander, host: str, port: int) -> None:
     upgrade_schema(settings.database_url)
     program = [sys.executable, "-m", "albufera.entrypoints.hub", "--home", str(settings.home)]
     sys.stdout.flush()
-    os.execv(program[0], [*program, "--host", host, "--port", str(port)])  # noqa: S606
+    os.execv(program[0], [*program, "--host", host, "--port", str(port)])
 
 
 @hub.command("enrol")
