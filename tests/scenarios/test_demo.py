@@ -121,6 +121,7 @@ def test_serves_lightly_and_ends_when_told(
     assert sum(_memory(pid) for pid in tree) < IDLE_BYTES, {p: _memory(p) for p in tree}
     process.send_signal(signal.SIGTERM)
     _await(lambda: process.poll() is not None and not any(map(_lives, tree)), ENDING)
+    assert process.returncode == 0
 
 
 def _await(over: Callable[[], bool], seconds: float) -> None:

@@ -1,6 +1,7 @@
 """One process tree that serves a home: a web process, and worker processes that it watches."""
 
 import logging
+import signal
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,11 +21,20 @@ GRACE = 10.0
 
 
 def serve_web(app: ASGIApp, host: str, port: int, ready: Callable[[], None]) -> None:
-    """Serve an application until SIGINT or SIGTERM; call `ready` when the port is open."""
+    """Serve an application until SIGINT or SIGTERM; call `ready` when the port is open.
+
+    The server raises the signal again once it has ended; as an exit it lets `finally` have its say.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
     config = uvicorn.Config(
         app, host, port, log_level="warning", server_header=False, access_log=False, lifespan="off"
     )
     _Server(config, ready).run()
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 class _Server(uvicorn.Server):
