@@ -62,9 +62,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         process.stdout.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(served: Served) -> Iterator[Browser]:
-    """Headless Chromium."""
+    """Headless Chromium.
+
+    Playwright keeps an event loop running in this thread while it is open; other tests of the
+    same process could not run theirs, so it is closed with every module.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=str(shutil.which(CHROMIUM) or CHROMIUM),

@@ -346,13 +346,21 @@ def studio() -> Iterator[PictureStudio]:
         yield studio
 
 
+def _read_if_alive(path: Path) -> str:
+    """What a thread's file says; nothing when the thread has ended meanwhile."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+
+
 def children() -> set[int]:
     listed = Path(f"/proc/self/task/{os.getpid()}/children")
     if not listed.exists():
         pytest.skip("needs /proc/<pid>/task/<pid>/children")
     found = set()
     for task in Path("/proc/self/task").iterdir():
-        for pid in (task / "children").read_text().split():
+        for pid in _read_if_alive(task / "children").split():
             if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.add(int(pid))
     return found

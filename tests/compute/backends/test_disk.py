@@ -12,6 +12,7 @@ from albufera.compute.backends.disk import (
     measure,
     measure_unlinked,
 )
+from albufera.compute.folders import remove_tree
 
 MIB = 2**20
 
@@ -55,6 +56,7 @@ def test_a_folder_too_deep_to_be_named_is_said_to_be_unmeasurable(tmp_path: Path
         os.close(here)
     with pytest.raises(Unmeasurable):
         measure([tmp_path])
+    remove_tree(tmp_path)  # deeper than pytest can remove
 
 
 def test_unlinked_files_are_counted_once(tmp_path: Path) -> None:
