@@ -142,7 +142,9 @@ class Settings(BaseSettings):
         description="The directory of this node's settings, database, lake and keys.",
     )
     production: bool = Field(
-        False, description="Refuse what is only fit for a demonstration (for example plain HTTP)."
+        False,
+        description="Refuse to serve with settings fit for a demonstration only: plain HTTP in "
+        "`node.url`, cookies that are not secure, a federation without HTTPS.",
     )
     node: NodeSettings = Field(default_factory=NodeSettings, description="Who this node is.")
     database: DatabaseSettings = Field(

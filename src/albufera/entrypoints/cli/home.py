@@ -8,8 +8,30 @@ from albufera.entrypoints.cli.context import Commander, pass_commander
 from albufera.entrypoints.node_app import create_node_app
 from albufera.entrypoints.serving import WorkerProcess, serve_web
 from albufera.entrypoints.working import run_worker
+from albufera.kernel.errors import define
+from albufera.settings import Settings
 
 ROLES = ("web", "dicom", "worker")
+
+
+NOT_FIT = define(
+    "not-fit-for-production",
+    409,
+    "These settings are fit for a demonstration only, and `production` is set.",
+    "Change the settings that the message names.",
+)
+
+
+def check_production(settings: Settings) -> None:
+    """Raise `not-fit-for-production` for settings that a hospital must not be served with."""
+    unfit = {
+        "node.url must begin with https://": not settings.node.url.startswith("https://"),
+        "web.secure_cookies must be true": not settings.web.secure_cookies,
+        "federation.allow_plain_http must be false": settings.federation.allow_plain_http,
+    }
+    wrong = [sentence for sentence, applies in unfit.items() if applies]
+    if settings.production and wrong:
+        raise NOT_FIT("; ".join(wrong) + ".")
 
 
 @click.command()
@@ -51,7 +73,8 @@ def serve(commander: Commander, host: str, port: int, roles: str) -> None:
 
 
 def serve_home(commander: Commander, host: str, port: int, roles: set[str]) -> None:
-    """Serve the parts of `roles` until told to stop."""
+    """Serve the parts of `roles` until told to stop. Raises `not-fit-for-production`."""
+    check_production(commander.settings)
     if roles == {"worker"}:
         run_worker(commander.node.worker())
         return
