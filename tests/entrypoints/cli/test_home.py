@@ -8,30 +8,35 @@ from albufera.entrypoints.cli.home import check_production
 from albufera.kernel.errors import Refusal
 from albufera.settings import FederationSettings, NodeSettings, Settings, WebSettings
 
-FIT = {
-    "production": True,
-    "node": NodeSettings(url="https://node.example"),
-    "web": WebSettings(secure_cookies=True),
-    "federation": FederationSettings(allow_plain_http=False),
-}
+HTTPS = NodeSettings(url="https://node.example")
+HTTP = NodeSettings(url="http://node.example")
+SECURE, INSECURE = WebSettings(secure_cookies=True), WebSettings(secure_cookies=False)
+CAREFUL = FederationSettings(allow_plain_http=False)
+CARELESS = FederationSettings(allow_plain_http=True)
+
+
+def settings(
+    home: Path, parts: tuple[NodeSettings, WebSettings, FederationSettings], *, production: bool
+) -> Settings:
+    node, web, federation = parts
+    return Settings(home=home, production=production, node=node, web=web, federation=federation)
 
 
 def test_fit_settings_are_served(tmp_path: Path) -> None:
-    check_production(Settings(home=tmp_path, **FIT))
+    check_production(settings(tmp_path, (HTTPS, SECURE, CAREFUL), production=True))
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    ("parts", "named"),
     [
-        ({"node": NodeSettings(url="http://node.example")}, "node.url"),
-        ({"web": WebSettings(secure_cookies=False)}, "web.secure_cookies"),
-        ({"federation": FederationSettings(allow_plain_http=True)}, "federation.allow_plain_http"),
+        ((HTTP, SECURE, CAREFUL), "node.url"),
+        ((HTTPS, INSECURE, CAREFUL), "web.secure_cookies"),
+        ((HTTPS, SECURE, CARELESS), "federation.allow_plain_http"),
     ],
 )
 def test_what_is_fit_for_a_demonstration_only_is_refused_by_name(
-    change: dict[str, object], named: str, tmp_path: Path
+    parts: tuple[NodeSettings, WebSettings, FederationSettings], named: str, tmp_path: Path
 ) -> None:
-    unfit = {**FIT, **change}
     with pytest.raises(Refusal, match=named):
-        check_production(Settings(home=tmp_path, **unfit))
-    check_production(Settings(home=tmp_path, **{**unfit, "production": False}))
+        check_production(settings(tmp_path, parts, production=True))
+    check_production(settings(tmp_path, parts, production=False))
